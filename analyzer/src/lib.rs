@@ -1,0 +1,2 @@
+//! Receptive field, aliasing, reports and rules.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Propagates facts through the graph; names no operator.

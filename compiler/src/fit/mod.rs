@@ -1,0 +1,1 @@
+//! The numerics of a factorization: weights in, weights out.

@@ -1,0 +1,3 @@
+//! The ONNX codec: the only code that knows protobuf.
+
+pub mod schema;

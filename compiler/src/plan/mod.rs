@@ -1,0 +1,1 @@
+//! The e-graph side: language, segments, passes, extraction.

@@ -1,0 +1,2 @@
+//! Execution in tract, data sets, comparison.
+#![forbid(unsafe_code)]
