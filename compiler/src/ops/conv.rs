@@ -1,0 +1,113 @@
+//! Convolution: `Conv` (opset 1 on).
+
+use std::any::Any;
+
+use super::window::WindowAttrs;
+use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
+use crate::facts::Fact;
+use crate::ir::{Attr, Attrs, Expr, Node};
+
+/// A convolution. Input (N, Cin, *spatial*), weights (Cout, Cin/groups,
+/// *kernel*), optional bias (Cout).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Kernel, stride, dilation and padding.
+    pub window: WindowAttrs,
+    /// Groups.
+    pub groups: i64,
+}
+
+/// Reads the node.
+///
+/// # Errors
+/// Attributes outside the standard.
+pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
+    let groups = node.attrs.int("group").unwrap_or(1);
+    if groups < 1 {
+        return Err(Gap::new(format!("group is {groups}; it must be positive")));
+    }
+    Ok(Box::new(Conv {
+        window: WindowAttrs::parse(&node.attrs)?,
+        groups,
+    }))
+}
+
+/// The window of a convolution-like operator whose data and weights are at
+/// these input positions.
+pub(super) fn window_of(
+    attrs: &WindowAttrs,
+    cx: &Cx,
+    data: usize,
+    weights: usize,
+) -> Result<Window, Gap> {
+    let input = cx.shape(data)?;
+    let kernel = cx.shape(weights)?;
+    if input.len() < 3 || input.len() != kernel.len() {
+        return Err(Gap::new(format!(
+            "an input of rank {} with weights of rank {}",
+            input.len(),
+            kernel.len()
+        )));
+    }
+    let extent: Option<Vec<i64>> = kernel[2..].iter().map(Expr::as_i64).collect();
+    attrs.gather(&input[2..], extent.as_deref())
+}
+
+/// N·Cout·∏out·(Cin/groups)·∏k MACs, and an addition an output for a bias.
+pub(super) fn conv_cost(weights: &[Expr], output: &[Expr], bias: bool) -> Cost {
+    let outputs: Expr = output.iter().product();
+    let macs = outputs.clone() * weights[1..].iter().product();
+    let bias = if bias { outputs } else { Expr::default() };
+    Cost {
+        flops: macs.clone() * 2.into() + bias,
+        macs,
+    }
+}
+
+impl Operator for Conv {
+    fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
+        let window = window_of(&self.window, cx, 0, 1)?;
+        let mut shape = vec![cx.shape(0)?[0].clone(), cx.shape(1)?[0].clone()];
+        shape.extend(window.axes.into_iter().map(|a| a.output));
+        Ok(vec![Fact::new(same_type(cx), shape)])
+    }
+
+    fn cost(&self, cx: &Cx, out: &[Fact]) -> Result<Cost, Gap> {
+        Ok(conv_cost(
+            cx.shape(1)?,
+            out[0].known_shape()?,
+            cx.optional(2).is_some(),
+        ))
+    }
+
+    fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
+        Ok(Reach::first(Path::window(
+            &window_of(&self.window, cx, 0, 1)?,
+            true,
+        )?))
+    }
+
+    fn role(&self, slot: usize) -> Role {
+        match slot {
+            0 => Role::Data,
+            1 => Role::Weight,
+            _ => Role::Bias,
+        }
+    }
+
+    fn window(&self, cx: &Cx) -> Option<Window> {
+        window_of(&self.window, cx, 0, 1).ok()
+    }
+
+    fn emit(&self) -> Attrs {
+        let mut attrs = self.window.emit();
+        if self.groups != 1 {
+            attrs = attrs.with("group", Attr::Int(self.groups));
+        }
+        attrs
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
