@@ -3,6 +3,9 @@
 use super::{Gap, Operator};
 use crate::ir::Node;
 
+/// Reads the attributes of a node as of an opset version.
+pub type Parse = fn(&Node, i64) -> Result<Box<dyn Operator>, Gap>;
+
 /// One operator of the registry.
 pub struct Op {
     /// Name in the standard.
@@ -10,7 +13,7 @@ pub struct Op {
     /// Operator set; empty for the standard one.
     pub domain: &'static str,
     /// Reads the attributes as of an opset version.
-    pub parse: fn(&Node, i64) -> Result<Box<dyn Operator>, Gap>,
+    pub parse: Parse,
 }
 
 /// One line a module: the operators that its `parse` reads.
