@@ -142,8 +142,6 @@ impl Fact {
 /// What the facts of a graph depend on besides the graph.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// Operator set versions by domain.
-    pub opsets: HashMap<String, i64>,
     /// Shapes given by the user for graph inputs, by name.
     pub input_shapes: HashMap<String, Vec<i64>>,
     /// Facts of the values taken from enclosing graphs, by name.
@@ -228,7 +226,7 @@ impl Facts {
     fn visit(&mut self, graph: &Graph, scope: &Scope, id: NodeId) -> Result<(), GraphError> {
         let node = graph.node(id);
         let name = graph.node_name(id);
-        let parsed = parse(node, scope);
+        let parsed = parse(node);
         let (operator, mut outputs) = match parsed {
             Ok(operator) => {
                 self.nest(graph, scope, id, operator.as_ref())?;
@@ -354,7 +352,6 @@ impl Facts {
             let mut path = scope.path.clone();
             path.push(name.clone());
             let inner = Scope {
-                opsets: scope.opsets.clone(),
                 input_shapes: HashMap::new(),
                 outer,
                 inputs: operator.bind(&cx, attribute),
@@ -452,7 +449,7 @@ static UNKNOWN: Fact = Fact {
     weighted: false,
 };
 
-fn parse(node: &Node, scope: &Scope) -> Result<Box<dyn Operator>, Gap> {
+fn parse(node: &Node) -> Result<Box<dyn Operator>, Gap> {
     let op = ops::find(&node.domain, &node.op).ok_or_else(|| {
         let domain = if node.domain.is_empty() {
             "ai.onnx"
@@ -461,13 +458,7 @@ fn parse(node: &Node, scope: &Scope) -> Result<Box<dyn Operator>, Gap> {
         };
         Gap::new(format!("operator {}::{} is not known", domain, node.op))
     })?;
-    let key = if node.domain == "ai.onnx" {
-        ""
-    } else {
-        &node.domain
-    };
-    let version = scope.opsets.get(key).copied().unwrap_or(1);
-    (op.parse)(node, version)
+    (op.parse)(node, node.opset)
 }
 
 fn root(scope: &Scope, name: &str, fact: &Fact) -> Root {

@@ -29,6 +29,8 @@ pub struct Node {
     pub domain: String,
     /// Operator.
     pub op: String,
+    /// Version of the operator set by which the node is to be read.
+    pub opset: i64,
     /// Attributes.
     pub attrs: Attrs,
     /// Inputs by position; `None` where an optional one is left out.

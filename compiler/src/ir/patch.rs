@@ -22,6 +22,8 @@ pub struct NewNode {
     pub domain: String,
     /// Operator.
     pub op: String,
+    /// Version of the operator set.
+    pub opset: i64,
     /// Attributes.
     pub attrs: Attrs,
     /// Inputs; `None` for an optional one left out.
@@ -130,6 +132,7 @@ impl Patch {
                 name: node.name,
                 domain: node.domain,
                 op: node.op,
+                opset: node.opset,
                 attrs: node.attrs,
                 inputs: node.inputs.into_iter().map(|r| r.map(resolve)).collect(),
                 outputs: node.outputs.into_iter().map(|r| Some(resolve(r))).collect(),
