@@ -202,7 +202,7 @@ fn write_attrs(attrs: &Attrs) -> Vec<AttributeProto> {
                     AttributeType::Strings
                 }
                 Attr::Tensor(v) => {
-                    proto.t = Some(write_tensor("", v));
+                    proto.t = Some(Box::new(write_tensor("", v)));
                     AttributeType::Tensor
                 }
                 Attr::Other(original) => return Some(original.as_ref().clone()),

@@ -1,9 +1,26 @@
 //! The ONNX codec: the only code that knows protobuf.
+//!
+//! [`open`] maps a file and decodes it; its weights stay in the map. Before
+//! the derived decoder runs, a walk over the bytes bounds nesting and memory,
+//! finds the fields that the schema has no place for, and reports faults with
+//! path and offset. [`little_endian`] gives a tensor's elements as bytes.
 
+mod decode;
+mod descriptor;
+mod file;
+mod foreign;
+mod map;
+mod scan;
 pub mod schema;
 pub mod tensor_data;
+mod wire;
 
+pub use decode::{DecodeError, Decoded, Limits, MAX_DEPTH, decode, decode_with, unknown_fields};
+pub use file::{ModelFile, OnnxError, OpenOptions, open, open_with};
+pub use map::{ReadMode, SMALL_FILE};
+pub use scan::{LISTED_UNKNOWN_FIELDS, UnknownField, UnknownFields};
 pub use tensor_data::{
     TensorDataError, TensorProblem, bit_width, byte_len, check_size, data_type, element_count,
     is_external, little_endian, packed_len, strings,
 };
+pub use wire::WireProblem;
