@@ -7,6 +7,7 @@
 
 mod decode;
 mod descriptor;
+mod encode;
 mod file;
 mod foreign;
 mod map;
@@ -14,8 +15,10 @@ mod scan;
 pub mod schema;
 pub mod tensor_data;
 mod wire;
+mod write;
 
 pub use decode::{DecodeError, Decoded, Limits, MAX_DEPTH, decode, decode_with, unknown_fields};
+pub use encode::{EncodeError, MAX_MODEL_BYTES, encode};
 pub use file::{ModelFile, OnnxError, OpenOptions, open, open_with};
 pub use map::{ReadMode, SMALL_FILE};
 pub use scan::{LISTED_UNKNOWN_FIELDS, UnknownField, UnknownFields};
@@ -24,3 +27,7 @@ pub use tensor_data::{
     is_external, little_endian, packed_len, strings,
 };
 pub use wire::WireProblem;
+pub use write::{
+    WriteError, WriteOptions, discard_unfinished, is_same_file, write_atomically,
+    write_atomically_with,
+};
