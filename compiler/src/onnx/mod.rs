@@ -8,24 +8,32 @@
 mod decode;
 mod descriptor;
 mod encode;
+mod external;
 mod file;
 mod foreign;
 mod map;
 mod scan;
 pub mod schema;
+mod side_file;
 pub mod tensor_data;
+mod tensors;
 mod wire;
 mod write;
 
 pub use decode::{DecodeError, Decoded, Limits, MAX_DEPTH, decode, decode_with, unknown_fields};
 pub use encode::{EncodeError, MAX_MODEL_BYTES, encode};
+pub use external::{
+    ExternalData, ExternalError, ExternalOptions, ExternalPlace, ExternalReference, reference,
+};
 pub use file::{ModelFile, OnnxError, OpenOptions, open, open_with};
 pub use map::{ReadMode, SMALL_FILE};
 pub use scan::{LISTED_UNKNOWN_FIELDS, UnknownField, UnknownFields};
+pub use side_file::{SIDE_FILE_ALIGNMENT, SIDE_FILE_THRESHOLD, SideFile, split, write_external};
 pub use tensor_data::{
     TensorDataError, TensorProblem, bit_width, byte_len, check_size, data_type, element_count,
     is_external, little_endian, packed_len, strings,
 };
+pub use tensors::try_for_each_tensor_mut;
 pub use wire::WireProblem;
 pub use write::{
     WriteError, WriteOptions, discard_unfinished, is_same_file, write_atomically,

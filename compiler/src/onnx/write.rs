@@ -123,16 +123,16 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// An output that has been found fit to be written.
-struct Target {
+pub(super) struct Target {
     /// Where the file is, links resolved, so that a link stays a link.
-    path: PathBuf,
-    folder: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) folder: PathBuf,
     /// The file that will be replaced.
-    old: Option<fs::Metadata>,
+    pub(super) old: Option<fs::Metadata>,
 }
 
 impl Target {
-    fn check(path: &Path, options: &WriteOptions) -> Result<Self, WriteError> {
+    pub(super) fn check(path: &Path, options: &WriteOptions) -> Result<Self, WriteError> {
         let own = || path.to_owned();
         if path.file_name().is_none() || path.is_dir() {
             return Err(WriteError::IsFolder { path: own() });
