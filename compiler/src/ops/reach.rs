@@ -41,6 +41,24 @@ impl Map {
         }
     }
 
+    /// `self`, then `next` on its output: which positions of the first input an
+    /// output of `next` reads. `None` where rounding between the two makes that
+    /// no single interval formula (an upsampling before a window).
+    pub fn then(&self, next: &Self) -> Option<Self> {
+        if *self == Self::IDENTITY {
+            return Some(*next);
+        }
+        if next.upsample != 1 || self.stride < 1 {
+            return None;
+        }
+        Some(Self {
+            stride: self.stride.checked_mul(next.stride)?,
+            upsample: self.upsample,
+            lo: self.stride.checked_mul(next.lo)?.checked_add(self.lo)?,
+            hi: self.stride.checked_mul(next.hi)?.checked_add(self.hi)?,
+        })
+    }
+
     /// The input interval that the output interval reads, before it is clipped
     /// to the input; empty (`lo > hi`) where it reads nothing. A negative
     /// stride (a reversed slice) is allowed.

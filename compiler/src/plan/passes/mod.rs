@@ -1,0 +1,84 @@
+//! The rewrite passes, one a file.
+
+mod fold_bias;
+mod k3_to_2x2;
+mod k5_to_3x3;
+mod k7_to_3x3;
+mod large_to_3x3;
+mod serial;
+
+use egg::Id;
+
+use super::lang::{EGraph, OpKey};
+use super::options::Options;
+use super::site::{Candidate, ConvSite};
+
+/// The ways to write a convolution as a chain, or why there is none; `None`
+/// where the pass is not about it.
+pub type Offer = fn(&ConvSite, &Options) -> Option<Result<Vec<Candidate>, String>>;
+
+/// What a pass does to the e-graph.
+#[derive(Clone, Copy)]
+pub enum Rule {
+    /// Given an operator term, adds terms that equal it exactly and returns them.
+    Fold {
+        /// The rewrite.
+        apply: fn(&mut EGraph, &OpKey, &[Id]) -> Vec<Id>,
+        /// The operator that it takes away; those that stay are reported.
+        takes: &'static str,
+    },
+    /// Given a convolution, says how it could be written as a chain of smaller
+    /// ones: `None` if the pass is not about it, or why it leaves it alone.
+    Factorize(Offer),
+}
+
+/// A rewrite pass.
+pub struct Pass {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Whether outputs stay the same to rounding.
+    pub exact: bool,
+    /// What it does.
+    pub what: &'static str,
+    /// Why one would want it.
+    pub why: &'static str,
+    /// When to leave it.
+    pub when_not: &'static str,
+    /// An example command.
+    pub example: &'static str,
+    /// How.
+    pub rule: Rule,
+}
+
+/// All passes.
+pub static PASSES: &[Pass] = &[
+    fold_bias::PASS,
+    k5_to_3x3::PASS,
+    k7_to_3x3::PASS,
+    large_to_3x3::PASS,
+    k3_to_2x2::PASS,
+];
+
+/// Finds a pass by name.
+pub fn find(name: &str) -> Option<&'static Pass> {
+    PASSES.iter().find(|p| p.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sound() {
+        let mut names: Vec<_> = PASSES.iter().map(|p| p.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PASSES.len(), "names are unique");
+        for pass in PASSES {
+            for text in [pass.what, pass.why, pass.when_not, pass.example] {
+                assert!(text.len() > 20, "{} is documented", pass.name);
+            }
+            assert!(pass.example.contains(pass.name));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What the passes that write a kernel as serial small ones share: the width,
+//! the stride, the reasons to leave a layer alone.
+
+use crate::fit::exact_width;
+use crate::plan::options::{Options, StridePlace, Width};
+use crate::plan::site::{Candidate, ConvSite};
+
+/// `Width::Auto` keeps a layer within this share of its parameters.
+pub const AUTO_RATIO: f64 = 0.6;
+
+/// All candidates of a site: each way to split it, the stride first or last as
+/// the options say, at the width that they say.
+///
+/// # Errors
+/// Why there is none.
+pub fn candidates(
+    site: &ConvSite,
+    splits: &[Vec<Vec<usize>>],
+    options: &Options,
+) -> Result<Vec<Candidate>, String> {
+    let strided = site.stride.iter().any(|&s| s > 1);
+    let places: &[bool] = match options.stride {
+        StridePlace::Last => &[false],
+        StridePlace::First if strided => &[true],
+        StridePlace::Auto if strided => &[false, true],
+        StridePlace::First | StridePlace::Auto => &[false],
+    };
+    let mut found = Vec::new();
+    let mut reason = None;
+    for kernels in splits {
+        for &first in places {
+            let with = |m: usize| at_width(site, kernels, m, first);
+            match width(site, kernels, options.width, &with) {
+                Ok(Some(m)) => found.extend(with(m)),
+                Ok(None) => {}
+                Err(why) => reason = Some(why),
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(reason.unwrap_or_else(|| {
+            "no split spans its field with the stride on the first factor; use --stride last".into()
+        }));
+    }
+    Ok(found)
+}
+
+/// The chain with `m` channels between, in the layer's own groups.
+fn at_width(site: &ConvSite, kernels: &[Vec<usize>], m: usize, first: bool) -> Option<Candidate> {
+    if !m.is_multiple_of(site.groups) {
+        return None;
+    }
+    let mut widths = vec![m; kernels.len()];
+    *widths.last_mut()? = site.out;
+    Candidate::serial(
+        site,
+        kernels,
+        &widths,
+        &vec![site.groups; kernels.len()],
+        first,
+    )
+}
+
+fn width(
+    site: &ConvSite,
+    kernels: &[Vec<usize>],
+    width: Width,
+    with: &dyn Fn(usize) -> Option<Candidate>,
+) -> Result<Option<usize>, String> {
+    let one = site.groups;
+    if with(one).is_none() {
+        return Ok(None);
+    }
+    let size = |m: usize| with(m).map(|c| c.form.parameters(site.inp * site.groups));
+    let widest = |ratio: f64| -> Result<Option<usize>, String> {
+        #[allow(clippy::cast_precision_loss)]
+        let share = |n: usize| n as f64 / site.parameters() as f64;
+        let within = |m: usize| size(m).is_some_and(|n| share(n) <= ratio + 1e-9);
+        if !within(one) {
+            let least = size(one).map_or(f64::NAN, share);
+            return Err(format!(
+                "even {one} channel{} between keep{} {:.0} % of its parameters, above the {:.0} % asked for; name a --width to force it",
+                if one == 1 { "" } else { "s" },
+                if one == 1 { "s" } else { "" },
+                100.0 * least,
+                100.0 * ratio,
+            ));
+        }
+        let (mut low, mut high) = (1, 2);
+        while within(high * one) {
+            low = high;
+            high *= 2;
+        }
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if within(middle * one) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(Some(low * one))
+    };
+    match width {
+        Width::Auto => widest(AUTO_RATIO),
+        Width::Budget => widest(1.0),
+        Width::Ratio(ratio) => widest(ratio),
+        Width::Same => Ok(Some(site.out)),
+        Width::Channels(m) if m.is_multiple_of(site.groups) => Ok(Some(m)),
+        Width::Channels(m) => Err(format!(
+            "{m} channels do not divide into its {} groups",
+            site.groups
+        )),
+        Width::Exact => Ok(Some(lossless(site, kernels))),
+    }
+}
+
+/// A width that is lossless by construction; the smallest one is searched when
+/// the weights are at hand.
+fn lossless(site: &ConvSite, kernels: &[Vec<usize>]) -> usize {
+    let shape = crate::fit::Kernel {
+        out: site.out,
+        inp: site.inp,
+        spatial: site.kernel.clone(),
+        groups: site.groups,
+        data: Vec::new(),
+    };
+    let (first, last) = (&kernels[0], &kernels[kernels.len() - 1]);
+    exact_width(&shape, first, last).1
+}
+
+/// The kernel of an axis as extents of at most `small` taps that span it:
+/// 7 by 3 is 3, 3, 3; 4 by 3 is 3, 2.
+pub fn split_axis(kernel: usize, small: usize) -> Vec<usize> {
+    let mut left = kernel.saturating_sub(1);
+    let mut parts = Vec::new();
+    while left > 0 {
+        let part = left.min(small.saturating_sub(1).max(1));
+        parts.push(part + 1);
+        left -= part;
+    }
+    parts
+}
+
+/// Every axis split by [`split_axis`], shorter ones filled with 1.
+pub fn split(kernel: &[usize], small: usize) -> Vec<Vec<usize>> {
+    let axes: Vec<Vec<usize>> = kernel.iter().map(|&k| split_axis(k, small)).collect();
+    let steps = axes.iter().map(Vec::len).max().unwrap_or(0);
+    (0..steps)
+        .map(|i| {
+            axes.iter()
+                .map(|a| a.get(i).copied().unwrap_or(1))
+                .collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_span_the_kernel() {
+        assert_eq!(split(&[5, 5], 3), [[3, 3], [3, 3]]);
+        assert_eq!(split(&[7, 7], 3), [[3, 3]; 3]);
+        assert_eq!(split(&[3, 3], 2), [[2, 2]; 2]);
+        assert_eq!(split(&[1, 7], 3), [[1, 3]; 3]);
+        assert_eq!(split(&[9, 3], 3), [[3, 3], [3, 1], [3, 1], [3, 1]]);
+    }
+}
