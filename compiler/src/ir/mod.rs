@@ -10,7 +10,7 @@ pub use attr::{Attr, Attrs};
 pub use expr::Expr;
 pub use graph::{Graph, GraphError, Node, NodeId, Value, ValueId, ValueType};
 pub use patch::{NewNode, Patch, PatchError, Ref};
-pub use tensor::{Tensor, TensorData};
+pub use tensor::{FOLD_LIMIT, Tensor, TensorData};
 
 pub use crate::onnx::schema::DataType;
 

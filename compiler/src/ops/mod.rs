@@ -15,10 +15,43 @@ use crate::ir::{Attrs, DataType, Expr, Tensor};
 pub mod reach;
 pub mod window;
 
+mod attention;
+mod batch_norm;
+mod center_crop_pad;
+mod col2im;
+mod contrib_concat;
+mod contrib_elementwise;
+mod contrib_pool;
 mod conv;
+mod conv_transpose;
+mod deform_conv;
+mod depth_space;
+mod einsum;
+mod gemm;
+mod global_pool;
+mod grid_sample;
+mod legacy;
+mod lrn;
+mod matmul;
+mod max_unpool;
+mod norm;
+mod pool;
+mod quant_conv;
+mod quantize;
+mod recurrent;
 mod registry;
+mod resize;
+mod resize_map;
+mod roi;
+#[cfg(test)]
+mod testing;
 
+pub use batch_norm::BatchNormalization;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use gemm::Gemm;
+pub use matmul::MatMul;
+pub use pool::{Pool, PoolKind};
 pub use reach::{AxisReach, Map, Path, Reach};
 pub use registry::{OPS, Op, find};
 pub use window::{Window, WindowAxis};
@@ -198,7 +231,12 @@ pub trait Operator: fmt::Debug + Send + Sync + Any {
 
 /// Element type of the first input, for outputs that keep it.
 pub fn same_type(cx: &Cx) -> Option<DataType> {
-    cx.optional(0).and_then(|f| f.dtype)
+    type_of(cx, 0)
+}
+
+/// Element type of an input.
+pub fn type_of(cx: &Cx, slot: usize) -> Option<DataType> {
+    cx.optional(slot).and_then(|f| f.dtype)
 }
 
 /// The axis `axis` of a tensor of `rank`, negative ones counted from the end.

@@ -144,6 +144,21 @@ impl Path {
         Ok(path)
     }
 
+    /// Position by position, divided by statistics over `axes`. Statistics over
+    /// the channels alone (axis 1 or the last) mix the channels and leave the
+    /// place be; all others are context.
+    pub fn normalized(rank: usize, axes: &[usize]) -> Self {
+        let mut path = Self::pointwise(rank);
+        match *axes {
+            [] => {}
+            [axis] if axis < rank && (axis == 1 || axis + 1 == rank) => {
+                path.axes[axis] = AxisReach::Free;
+            }
+            _ => path.context = true,
+        }
+        path
+    }
+
     /// The whole of the input.
     pub fn global(output_rank: usize) -> Self {
         Self {

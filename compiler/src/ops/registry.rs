@@ -16,20 +16,66 @@ pub struct Op {
     pub parse: Parse,
 }
 
-/// One line a module: the operators that its `parse` reads.
+/// One line a module: the operators that its `parse` reads. Those of the
+/// standard's main set come first, other operator sets in a block of their own.
 macro_rules! ops {
-    ($($module:ident: $($name:ident)+;)*) => {
-        /// All operators that the tool knows, those of the standard's main set.
-        pub static OPS: &[Op] = &[$($(Op {
-            name: stringify!($name),
-            domain: "",
-            parse: super::$module::parse,
-        }),+),*];
+    (
+        $($module:ident: $($name:ident)+;)*
+        $($domain:literal { $($other:ident: $($theirs:ident)+;)* })*
+    ) => {
+        /// All operators that the tool knows.
+        pub static OPS: &[Op] = &[
+            $($(Op {
+                name: stringify!($name),
+                domain: "",
+                parse: super::$module::parse,
+            },)+)*
+            $($($(Op {
+                name: stringify!($theirs),
+                domain: $domain,
+                parse: super::$other::parse,
+            },)+)*)*
+        ];
     };
 }
 
 ops! {
+    attention: Attention;
+    batch_norm: BatchNormalization;
+    center_crop_pad: CenterCropPad;
+    col2im: Col2Im;
     conv: Conv;
+    conv_transpose: ConvTranspose;
+    deform_conv: DeformConv;
+    depth_space: DepthToSpace SpaceToDepth;
+    einsum: Einsum;
+    gemm: Gemm;
+    global_pool: GlobalAveragePool GlobalLpPool GlobalMaxPool;
+    grid_sample: AffineGrid GridSample;
+    legacy: Affine Crop ImageScaler Scale;
+    lrn: LRN;
+    matmul: MatMul MatMulInteger QLinearMatMul;
+    max_unpool: MaxUnpool;
+    norm: GroupNormalization InstanceNormalization LayerNormalization LpNormalization
+        MeanVarianceNormalization RMSNormalization SimplifiedLayerNormalization;
+    pool: AveragePool LpPool MaxPool;
+    quant_conv: ConvInteger QLinearConv;
+    quantize: DequantizeLinear DynamicQuantizeLinear QuantizeLinear;
+    recurrent: GRU LSTM RNN;
+    resize: Resize Upsample;
+    roi: MaxRoiPool RoiAlign;
+
+    "com.microsoft" {
+        contrib_concat: QLinearConcat;
+        contrib_elementwise: BiasGelu FastGelu Gelu QLinearAdd QLinearLeakyRelu QLinearMul
+            QLinearSigmoid QLinearSoftmax QuickGelu;
+        contrib_pool: NhwcMaxPool QLinearAveragePool QLinearGlobalAveragePool;
+        gemm: FusedGemm QGemm;
+        matmul: DynamicQuantizeMatMul FusedMatMul MatMulIntegerToFloat;
+        norm: GroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization;
+        quant_conv: FusedConv QLinearConv;
+        quantize: DequantizeLinear QuantizeLinear;
+    }
 }
 
 /// Finds an operator.

@@ -202,20 +202,16 @@ impl WindowAttrs {
                 } else {
                     pads
                 };
-                let room =
-                    size.clone() + (pads.0.saturating_add(pads.1).saturating_sub(extent)).into();
-                let mut output = if self.ceil {
-                    room.ceil_div(stride)
-                } else {
-                    room.floor_div(stride)
-                } + 1.into();
-                // A window that would start beyond input and left padding is dropped.
-                if self.ceil
-                    && let (Some(o), Some(n)) = (output.as_const(), size.as_const())
-                    && (o - 1).saturating_mul(i128::from(stride)) >= n + i128::from(pads.0)
-                {
-                    output = (o - 1).into();
-                }
+                // Rounding up adds stride − 1; a last window that would then start
+                // beyond the input and its left padding is dropped again.
+                let spare = pads.1.saturating_sub(extent);
+                let spare = match spare.saturating_add(stride - 1) {
+                    up if self.ceil && up >= 0 => up.saturating_sub(stride).max(-1),
+                    up if self.ceil => up,
+                    _ => spare,
+                };
+                let room = size.clone() + pads.0.saturating_add(spare).into();
+                let output = room.floor_div(stride) + 1.into();
                 (Some(pads), output)
             }
             AutoPad::SameUpper | AutoPad::SameLower => {
