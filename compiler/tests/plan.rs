@@ -161,6 +161,15 @@ fn run(proto: &ModelProto) -> Vec<f64> {
         .map(|&v| f64::from(v))
         .collect();
     for node in &graph.node {
+        if node.op_type.as_deref() == Some("BatchNormalization") {
+            let p: Vec<Vec<f64>> = node.input[1..].iter().map(|n| find(n).1).collect();
+            let plane = (h * w) as usize;
+            for (i, v) in x.iter_mut().enumerate() {
+                let c = i / plane;
+                *v = (*v - p[2][c]) / (p[3][c] + 1e-5).sqrt() * p[0][c] + p[1][c];
+            }
+            continue;
+        }
         assert_eq!(node.op_type.as_deref(), Some("Conv"));
         let (dims, weights) = find(&node.input[1]);
         let bias = node.input.get(2).map(|b| find(b).1);
@@ -220,6 +229,145 @@ fn exact_widths_keep_outputs_borders_included() {
             assert!(error < 1e-5, "{context}: {error}");
         }
     }
+}
+
+/// `model` with one more node reading `y` and these initializers.
+fn followed_by(layer: &Layer, node: NodeProto, constants: Vec<TensorProto>) -> ModelProto {
+    let mut proto = model(layer);
+    let graph = proto.graph.as_mut().unwrap();
+    graph.initializer.extend(constants);
+    graph.node.push(node);
+    graph.output = vec![value("z", &[])];
+    proto
+}
+
+fn batchnorm(channels: usize) -> (NodeProto, Vec<TensorProto>) {
+    let names = ["scale", "shift", "mean", "var"];
+    let constants = names.iter().enumerate().map(|(i, name)| {
+        let data: Vec<f32> = noise(channels, 40 + i as u64)
+            .iter()
+            .map(|v| if i == 3 { v.abs() + 0.1 } else { *v })
+            .collect();
+        tensor(name, &[channels], &data)
+    });
+    let node = NodeProto {
+        op_type: Some("BatchNormalization".into()),
+        input: ["y", "scale", "shift", "mean", "var"]
+            .map(String::from)
+            .to_vec(),
+        output: vec!["z".into()],
+        ..NodeProto::default()
+    };
+    (node, constants.collect())
+}
+
+#[test]
+fn batchnorm_folds_and_combines_with_a_factorization() {
+    for bias in [false, true] {
+        let layer = Layer {
+            weights: [4, 3, 5, 5],
+            stride: 1,
+            pads: [2; 4],
+            bias,
+        };
+        let (node, constants) = batchnorm(4);
+        let before = followed_by(&layer, node, constants);
+        let (after, report) = rewrite(
+            before.clone(),
+            "fold-batchnorm",
+            Width::Auto,
+            StridePlace::Last,
+        );
+        let proto = after.to_proto();
+        assert_eq!(proto.graph.as_ref().unwrap().node.len(), 1, "{report:?}");
+        assert!(report.sites[0].exact);
+        let error = relative(&run(&before), &run(&proto));
+        assert!(error < 1e-6, "{error}");
+
+        // The order in which passes are named does not matter.
+        let orders = [
+            ["fold-batchnorm", "5x5-to-3x3"],
+            ["5x5-to-3x3", "fold-batchnorm"],
+        ];
+        let results = orders.map(|passes| {
+            let never = AtomicBool::new(false);
+            let options = Options {
+                width: Width::Exact,
+                stride: StridePlace::Last,
+                only: &[],
+                skip: &[],
+                calibration: None,
+                explain: false,
+                cancel: &never,
+                progress: &|_, _, _| {},
+            };
+            let model = Model::from_proto(before.clone(), Path::new("test.onnx")).unwrap();
+            let mut compilation = Compilation::new(model, options, Scope::default());
+            for pass in passes {
+                compilation.run(plan::find(pass).unwrap()).unwrap();
+            }
+            compilation.model().to_proto()
+        });
+        assert_eq!(results[0].graph.as_ref().unwrap().node.len(), 2);
+        assert!(results[0].graph == results[1].graph);
+        let error = relative(&run(&before), &run(&results[0]));
+        assert!(error < 1e-5, "{error}");
+    }
+}
+
+#[test]
+fn serial_linear_convolutions_fold_where_that_is_exact_and_saves() {
+    let second = |pads: [i64; 4]| NodeProto {
+        op_type: Some("Conv".into()),
+        input: ["y", "w2"].map(String::from).to_vec(),
+        output: vec!["z".into()],
+        attribute: vec![ints("kernel_shape", &[3, 3]), ints("pads", &pads)],
+        ..NodeProto::default()
+    };
+    // A wide middle: 2 -> 16 -> 2 channels by two 3x3 costs more than one 5x5.
+    let layer = Layer {
+        weights: [16, 2, 3, 3],
+        stride: 1,
+        pads: [2; 4],
+        bias: true,
+    };
+    let w2 = tensor("w2", &[2, 16, 3, 3], &noise(2 * 16 * 9, 77));
+    let before = followed_by(&layer, second([0; 4]), vec![w2.clone()]);
+    let (after, _) = rewrite(
+        before.clone(),
+        "fold-linear",
+        Width::Auto,
+        StridePlace::Last,
+    );
+    let proto = after.to_proto();
+    assert_eq!(proto.graph.as_ref().unwrap().node.len(), 1);
+    let error = relative(&run(&before), &run(&proto));
+    assert!(error < 1e-5, "{error}");
+    // With padding on the second it would be wrong at the borders.
+    let before = followed_by(&layer, second([1; 4]), vec![w2]);
+    let (after, _) = rewrite(
+        before.clone(),
+        "fold-linear",
+        Width::Auto,
+        StridePlace::Last,
+    );
+    assert!(after.to_proto() == before);
+    // A bottleneck is the cheap form.
+    let layer = Layer {
+        weights: [1, 8, 3, 3],
+        stride: 1,
+        pads: [2; 4],
+        bias: true,
+    };
+    let w2 = tensor("w2", &[8, 1, 3, 3], &noise(72, 77));
+    let before = followed_by(&layer, second([0; 4]), vec![w2]);
+    let (after, _) = rewrite(
+        before.clone(),
+        "fold-linear",
+        Width::Auto,
+        StridePlace::Last,
+    );
+    assert!(after.to_proto() == before);
 }
 
 #[test]

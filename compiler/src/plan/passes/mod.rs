@@ -1,10 +1,15 @@
 //! The rewrite passes, one a file.
 
+mod all_to_2x2;
+mod bottleneck;
+mod fold_batchnorm;
 mod fold_bias;
+mod fold_linear;
 mod k3_to_2x2;
 mod k5_to_3x3;
 mod k7_to_3x3;
 mod large_to_3x3;
+mod separate;
 mod serial;
 
 use egg::Id;
@@ -52,11 +57,16 @@ pub struct Pass {
 
 /// All passes.
 pub static PASSES: &[Pass] = &[
+    fold_batchnorm::PASS,
     fold_bias::PASS,
+    fold_linear::PASS,
     k5_to_3x3::PASS,
     k7_to_3x3::PASS,
     large_to_3x3::PASS,
     k3_to_2x2::PASS,
+    all_to_2x2::PASS,
+    separate::PASS,
+    bottleneck::PASS,
 ];
 
 /// Finds a pass by name.
