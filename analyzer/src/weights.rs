@@ -1,0 +1,121 @@
+//! Which constants of a node are trained weights, and which of them count.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use compiler::facts::{Facts, Root};
+use compiler::ir::{DataType, Graph, NodeId};
+use compiler::ops::Role;
+
+/// What a constant tensor is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Trained.
+    Parameter,
+    /// Kept statistics.
+    Buffer,
+}
+
+/// The constant tensors that a node uses as weights, each once.
+///
+/// Besides weights and biases these are constants of more than one element
+/// that meet data once the network's weights have begun (a bias as its own
+/// `Add`, a layer scale): before that they are pre-processing. A node whose
+/// outputs are constant owns none; its tensors flow on to the node that uses
+/// them.
+pub(crate) fn of_node(graph: &Graph, facts: &Facts, id: NodeId) -> Vec<(Arc<Root>, Class)> {
+    let node = graph.node(id);
+    let Some(operator) = facts.operator(id) else {
+        return Vec::new();
+    };
+    if is_constant(graph, facts, id) {
+        return Vec::new();
+    }
+    let mut found: Vec<(Arc<Root>, Class)> = Vec::new();
+    for (slot, value) in node.inputs.iter().enumerate() {
+        let Some(value) = *value else { continue };
+        let fact = facts.value(value);
+        if !fact.is_constant() {
+            continue;
+        }
+        let class = match operator.role(slot) {
+            Role::Weight | Role::Bias => Class::Parameter,
+            Role::Buffer => Class::Buffer,
+            Role::Config => continue,
+            Role::Data => {
+                let others = node.inputs.iter().flatten();
+                let begun = others
+                    .filter(|&&other| other != value)
+                    .any(|&other| facts.value(other).weighted);
+                let scalar = fact
+                    .shape
+                    .as_ref()
+                    .is_none_or(|s| s.iter().all(|d| d.as_const() == Some(1)));
+                if !begun || scalar || !fact.dtype.is_some_and(is_float) {
+                    continue;
+                }
+                Class::Parameter
+            }
+        };
+        for root in &fact.roots {
+            if !found.iter().any(|(known, _)| known == root) {
+                found.push((root.clone(), class));
+            }
+        }
+    }
+    found
+}
+
+/// Whether the outputs of a node depend on no input of the graph.
+pub(crate) fn is_constant(graph: &Graph, facts: &Facts, id: NodeId) -> bool {
+    let mut outputs = graph.node(id).outputs.iter().flatten().peekable();
+    outputs.peek().is_some() && outputs.all(|&v| facts.value(v).is_constant())
+}
+
+fn is_float(dtype: DataType) -> bool {
+    matches!(
+        dtype,
+        DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16
+    )
+}
+
+/// Counts tensors over a whole model, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    seen: HashMap<Arc<Root>, Class>,
+}
+
+/// Weights of one layer, or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weights {
+    pub parameters: u64,
+    pub shared: u64,
+    pub buffers: u64,
+    pub bytes: u64,
+}
+
+impl Census {
+    /// What a node adds to what was counted before.
+    pub fn add(&mut self, roots: &[(Arc<Root>, Class)]) -> Weights {
+        let mut weights = Weights::default();
+        for (root, class) in roots {
+            let first = self.seen.insert(root.clone(), *class).is_none();
+            match (class, first) {
+                (Class::Parameter, true) => {
+                    weights.parameters = weights.parameters.saturating_add(root.elements)
+                }
+                (Class::Parameter, false) => {
+                    weights.shared = weights.shared.saturating_add(root.elements)
+                }
+                (Class::Buffer, true) => {
+                    weights.buffers = weights.buffers.saturating_add(root.elements)
+                }
+                (Class::Buffer, false) => {}
+            }
+            if first {
+                weights.bytes = weights.bytes.saturating_add(root.bytes);
+            }
+        }
+        weights
+    }
+}
