@@ -7,6 +7,7 @@ use compiler::model::Model;
 use compiler::onnx::schema::*;
 
 /// An attribute's value.
+#[allow(clippy::large_enum_variant)]
 pub enum A<'a> {
     /// An integer.
     I(i64),
