@@ -38,6 +38,10 @@ use saturate::{Context, Saturated, saturate};
 use segment::Segment;
 use weights::{FitKey, Weights};
 
+/// Rivals for kernels of at most this many weights are ranked by a fit, for
+/// larger ones by a bound.
+const FITTED_TO_RANK: usize = 4096;
+
 /// Key of `metadata_props` under which a rewritten model lists its passes.
 pub const METADATA_KEY: &str = "convfold.passes";
 
@@ -317,12 +321,14 @@ impl<'a> Compilation<'a> {
             };
             let kernel = weights.kernel(expr.root(), site.groups);
             let error = kernel.ok().and_then(|kernel| {
-                fit::predicted_error(
-                    &kernel,
-                    &chain.form,
-                    &calibrate::fit_options(&self.options, None),
-                )
-                .ok()
+                let options = calibrate::fit_options(&self.options, None);
+                // Small kernels are cheaper to fit than to estimate well.
+                if kernel.data.len() <= FITTED_TO_RANK {
+                    let fit = fit::factorize(&kernel, &chain.form, &options).ok()?;
+                    Some(fit.weight_error)
+                } else {
+                    fit::predicted_error(&kernel, &chain.form, &options).ok()
+                }
             });
             errors.insert((w, chain.clone()), error.unwrap_or(f64::MAX));
         }

@@ -7,6 +7,8 @@ use crate::plan::site::{Candidate, ConvSite};
 
 /// `Width::Auto` keeps a layer within this share of its parameters.
 pub const AUTO_RATIO: f64 = 0.6;
+/// Below this many channels between, grouped forms compete.
+const NARROW: usize = 4;
 
 /// All candidates of a site: each way to split it, the stride first or last as
 /// the options say, at the width that they say.
@@ -29,9 +31,14 @@ pub fn candidates(
     let mut reason = None;
     for kernels in splits {
         for &first in places {
-            let with = |m: usize| at_width(site, kernels, m, first);
+            let with = |m: usize| at_width(site, kernels, m, first, 1);
             match width(site, kernels, options.width, &with) {
-                Ok(Some(m)) => found.extend(with(m)),
+                Ok(Some(m)) => {
+                    found.extend(with(m));
+                    if options.width == Width::Auto && m < NARROW {
+                        found.extend(grouped(site, kernels, first));
+                    }
+                }
                 Ok(None) => {}
                 Err(why) => reason = Some(why),
             }
@@ -45,20 +52,43 @@ pub fn candidates(
     Ok(found)
 }
 
-/// The chain with `m` channels between, in the layer's own groups.
-fn at_width(site: &ConvSite, kernels: &[Vec<usize>], m: usize, first: bool) -> Option<Candidate> {
-    if !m.is_multiple_of(site.groups) {
+/// Rivals of a narrow middle: the last factor in groups, so that each group of
+/// outputs has channels of its own between, and more of them fit the budget.
+fn grouped(site: &ConvSite, kernels: &[Vec<usize>], first: bool) -> Vec<Candidate> {
+    [2, 4, 8]
+        .into_iter()
+        .filter_map(|groups| {
+            let with = |m: usize| at_width(site, kernels, m, first, groups);
+            let widths = (1..=NARROW).map(|n| n * groups * site.groups);
+            let within = widths.filter_map(with).take_while(|c| {
+                let size = c.form.parameters(site.inp * site.groups);
+                #[allow(clippy::cast_precision_loss)]
+                let share = size as f64 / site.parameters() as f64;
+                share <= AUTO_RATIO + 1e-9
+            });
+            within.last()
+        })
+        .collect()
+}
+
+/// The chain with `m` channels between, in the layer's own groups, the last
+/// factor's split `split` times more.
+fn at_width(
+    site: &ConvSite,
+    kernels: &[Vec<usize>],
+    m: usize,
+    first: bool,
+    split: usize,
+) -> Option<Candidate> {
+    let last = site.groups * split;
+    if !m.is_multiple_of(last) || !site.out.is_multiple_of(last) {
         return None;
     }
     let mut widths = vec![m; kernels.len()];
     *widths.last_mut()? = site.out;
-    Candidate::serial(
-        site,
-        kernels,
-        &widths,
-        &vec![site.groups; kernels.len()],
-        first,
-    )
+    let mut groups = vec![site.groups; kernels.len()];
+    *groups.last_mut()? = last;
+    Candidate::serial(site, kernels, &widths, &groups, first)
 }
 
 fn width(
