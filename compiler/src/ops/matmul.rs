@@ -188,6 +188,8 @@ impl Operator for MatMul {
                     });
                 }
             }
+            // A range taken over the whole operand.
+            path.context = left && self.form.op == "DynamicQuantizeMatMul";
             Some(path)
         };
         let mut paths: Vec<Option<Path>> = vec![None; self.form.b + 1];

@@ -241,6 +241,16 @@ impl WindowAttrs {
         }
     }
 
+    /// Here the standard gives the odd pad to the other side than for convolution.
+    fn split_scattered(&self, total: i64) -> (i64, i64) {
+        let half = total / 2;
+        if self.auto_pad == AutoPad::SameUpper {
+            (half, total - half)
+        } else {
+            (total - half, half)
+        }
+    }
+
     /// The window of a transposed convolution.
     ///
     /// # Errors
@@ -268,34 +278,21 @@ impl WindowAttrs {
                 let extent = (kernel - 1).saturating_mul(dilation).saturating_add(1);
                 let full = (size.clone() - 1.into()) * stride.into()
                     + extent.saturating_add(extra[i]).into();
-                let same = matches!(self.auto_pad, AutoPad::SameUpper | AutoPad::SameLower);
-                let wanted = fixed
-                    .map(|s| Expr::from(s[i]))
-                    .or_else(|| same.then(|| size.clone() * stride.into()));
-                let (pads, output) = match wanted {
-                    Some(output) => {
-                        let total = (full - output.clone()).as_i64().map(|t| t.max(0));
-                        // Here the standard gives the odd pad to the other side
-                        // than for convolution.
-                        let pads = total.map(|t| {
-                            let half = t / 2;
-                            if self.auto_pad == AutoPad::SameUpper {
-                                (half, t - half)
-                            } else {
-                                (t - half, half)
-                            }
-                        });
-                        (pads, output)
-                    }
-                    None => {
-                        let pads = if self.auto_pad == AutoPad::Valid {
-                            (0, 0)
-                        } else {
-                            given
-                        };
-                        let sum = pads.0.saturating_add(pads.1);
-                        (Some(pads), full - sum.into())
-                    }
+                let (pads, output) = if let Some(fixed) = fixed {
+                    let output = Expr::from(fixed[i]);
+                    let total = (full - output.clone()).as_i64();
+                    (total.map(|t| self.split_scattered(t.max(0))), output)
+                } else {
+                    let pads = match self.auto_pad {
+                        AutoPad::NotSet => given,
+                        AutoPad::Valid => (0, 0),
+                        // in · stride, unless the kernel leaves gaps.
+                        AutoPad::SameUpper | AutoPad::SameLower => {
+                            let total = extent.saturating_add(extra[i]).saturating_sub(stride);
+                            self.split_scattered(total.max(0))
+                        }
+                    };
+                    (Some(pads), full - pads.0.saturating_add(pads.1).into())
                 };
                 if output.as_const().is_some_and(|o| o < 0) {
                     return Err(Gap::new("the pads are larger than the output"));
