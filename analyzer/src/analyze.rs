@@ -7,10 +7,14 @@ use compiler::ir::{DataType, Expr, Graph, GraphError, NodeId, ValueId};
 use compiler::model::Model;
 use compiler::ops::{Gap, Operator, Role, Window, window::Direction};
 
+use crate::aliasing::{self, Compound, Filters, Sampling, Shares};
+use crate::information::Information;
 use crate::memory;
 use crate::number::{Count, Real};
+use crate::receptive::{Fields, Layout};
 use crate::report::{
-    Analysis, Layer, ModelInfo, SCHEMA, TotalField, Totals, ValueInfo, WorstAliasing,
+    Aliasing, Analysis, Layer, ModelInfo, OutputField, ReceptiveField, SCHEMA, TotalField, Totals,
+    ValueInfo, WorstAliasing,
 };
 use crate::weights::{self, Census};
 
@@ -56,21 +60,81 @@ pub enum AnalyzeError {
 /// [`AnalyzeError`]. What is not understood about single nodes is a gap in
 /// the result, not an error.
 pub fn analyze(model: &Model, options: &Options) -> Result<Analysis, AnalyzeError> {
-    let graph = model.expanded();
-    check_shapes(graph, &options.input_shapes)?;
-    let facts = model.facts(&Scope {
-        input_shapes: options.input_shapes.clone(),
-        ..Scope::default()
-    })?;
-    let mut walk = Walk::default();
-    walk.graph(graph, &facts, &[], &Expr::from(1));
-    let totals = walk.totals(graph, &facts);
-    Ok(Analysis {
-        schema: SCHEMA,
-        model: info(model, &facts),
-        totals,
-        layers: walk.layers,
-    })
+    Ok(Study::new(model, options)?.analysis())
+}
+
+/// A model with all that is known of it: what the report is written from, and
+/// what questions about single units and the rules are answered from.
+pub struct Study<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Its graph, function calls expanded.
+    pub graph: &'a Graph,
+    /// Types, shapes, constants.
+    pub facts: Facts,
+    /// Receptive fields.
+    pub fields: Fields,
+    layout: Layout,
+}
+
+impl<'a> Study<'a> {
+    /// Infers facts and receptive fields.
+    ///
+    /// # Errors
+    /// [`AnalyzeError`].
+    pub fn new(model: &'a Model, options: &Options) -> Result<Self, AnalyzeError> {
+        let graph = model.expanded();
+        check_shapes(graph, &options.input_shapes)?;
+        let facts = model.facts(&Scope {
+            input_shapes: options.input_shapes.clone(),
+            ..Scope::default()
+        })?;
+        let fields = Fields::trace(graph, &facts);
+        let inputs = fields.spatial().into_iter().filter_map(|axes| {
+            let input = *graph.inputs.get(axes.first()?.input)?;
+            Some((graph.value(input).name.clone(), axes))
+        });
+        Ok(Self {
+            layout: Layout {
+                inputs: inputs.collect(),
+            },
+            model,
+            graph,
+            facts,
+            fields,
+        })
+    }
+
+    /// Writes the report.
+    pub fn analysis(&self) -> Analysis {
+        let mut walk = Walk {
+            layout: &self.layout,
+            census: Census::default(),
+            layers: Vec::new(),
+            convolutions: 0,
+            weight_bytes: 0,
+            information: Information::default(),
+        };
+        let one = Expr::from(1);
+        walk.graph(self.graph, &self.facts, &self.fields, &[], &one);
+        let mut totals = walk.totals(self.graph, &self.facts);
+        totals.receptive_field.outputs = self
+            .graph
+            .outputs
+            .iter()
+            .map(|&v| OutputField {
+                name: self.graph.value(v).name.clone(),
+                receptive_field: self.layout.describe(&self.facts, &self.fields, v),
+            })
+            .collect();
+        Analysis {
+            schema: SCHEMA,
+            model: info(self.model, &self.facts),
+            totals,
+            layers: walk.layers,
+            information: walk.information,
+        }
+    }
 }
 
 fn check_shapes(graph: &Graph, given: &HashMap<String, Vec<i64>>) -> Result<(), AnalyzeError> {
@@ -111,29 +175,102 @@ fn check_shapes(graph: &Graph, given: &HashMap<String, Vec<i64>>) -> Result<(), 
 }
 
 /// The walk through a graph and its subgraphs.
-#[derive(Default)]
-struct Walk {
+struct Walk<'a> {
+    layout: &'a Layout,
     census: Census,
     layers: Vec<Layer>,
     convolutions: usize,
     weight_bytes: u64,
+    information: Information,
 }
 
-impl Walk {
-    fn graph(&mut self, graph: &Graph, facts: &Facts, path: &[String], repeats: &Expr) {
+impl Walk<'_> {
+    fn graph(
+        &mut self,
+        graph: &Graph,
+        facts: &Facts,
+        fields: &Fields,
+        path: &[String],
+        repeats: &Expr,
+    ) {
+        let mut risks = self.risks(graph, facts, path);
         for &id in graph.order() {
             let name = graph.node_name(id);
-            self.node(graph, facts, id, path, repeats);
-            for nested in facts.nested(id) {
+            let mut layer = self.node(graph, facts, id, path, repeats);
+            let output = graph.node(id).outputs.iter().flatten().next();
+            layer.receptive_field = output.and_then(|&v| self.layout.describe(facts, fields, v));
+            match risks.remove(&id) {
+                Some(Ok(aliasing)) => layer.aliasing = Some(aliasing),
+                Some(Err(reason)) => layer.aliasing_unknown = Some(reason),
+                None => {}
+            }
+            self.layers.push(layer);
+            for (nested, inner) in facts.nested(id).iter().zip(fields.nested(id)) {
                 let mut path = path.to_vec();
                 path.push(name.clone());
                 let repeats = repeats.clone() * nested.repeats.clone();
-                self.graph(&nested.graph, &nested.facts, &path, &repeats);
+                self.graph(&nested.graph, &nested.facts, inner, &path, &repeats);
             }
         }
     }
 
-    fn node(&mut self, graph: &Graph, facts: &Facts, id: NodeId, path: &[String], repeats: &Expr) {
+    /// Aliasing of the layers of one graph that downsample.
+    fn risks(
+        &mut self,
+        graph: &Graph,
+        facts: &Facts,
+        path: &[String],
+    ) -> HashMap<NodeId, Result<Aliasing, String>> {
+        let mut filters = Filters::new();
+        let mut risks = HashMap::new();
+        for &id in graph.order() {
+            match aliasing::sampling(graph, facts, id) {
+                Sampling::Kept => {}
+                Sampling::Unknown(reason) => {
+                    risks.insert(id, Err(reason));
+                }
+                Sampling::Coarser(filter) => {
+                    filters.insert(id, filter);
+                }
+            }
+        }
+        let shares: HashMap<NodeId, Shares> = filters
+            .iter()
+            .filter_map(|(&id, filter)| Some((id, filter.shares()?)))
+            .collect();
+        let white = shares.iter().map(|(&id, s)| (id, s.white)).collect();
+        let accumulated = aliasing::accumulated(graph, facts, &white);
+        for (&id, filter) in &filters {
+            let risk = shares
+                .get(&id)
+                .map(|s| Aliasing {
+                    white: Real(s.white),
+                    natural: Real(s.natural),
+                    accumulated: Real(accumulated.get(&id).copied().unwrap_or(s.white)),
+                    kind: filter.kind,
+                })
+                .ok_or_else(|| "the weights have no energy, or are not finite".to_owned());
+            risks.insert(id, risk);
+        }
+        let compounds = aliasing::compounds(graph, facts, &filters).into_iter();
+        self.information
+            .compound_aliasing
+            .extend(compounds.map(|c| Compound {
+                first: joined(path, &c.first),
+                second: joined(path, &c.second),
+                ..c
+            }));
+        risks
+    }
+
+    fn node(
+        &mut self,
+        graph: &Graph,
+        facts: &Facts,
+        id: NodeId,
+        path: &[String],
+        repeats: &Expr,
+    ) -> Layer {
         let node = graph.node(id);
         let name = graph.node_name(id);
         let constant = weights::is_constant(graph, facts, id);
@@ -199,7 +336,7 @@ impl Walk {
             describe_window(&mut layer, window);
             layer.patch_ratio = kernel.and_then(|k| patch_ratio(window, &k));
         }
-        self.layers.push(layer);
+        layer
     }
 
     fn totals(&self, graph: &Graph, facts: &Facts) -> Totals {
@@ -230,11 +367,29 @@ impl Walk {
             layers: self.layers.len(),
             convolutions: self.convolutions,
             gaps: self.layers.iter().filter(|l| l.gap.is_some()).count(),
-            receptive_field: TotalField::default(),
+            receptive_field: self.largest_field(),
             aliasing: worst.map(|(layer, worst)| WorstAliasing {
                 worst,
                 node: layer.node.clone(),
             }),
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// The largest local field of a layer, axis by axis.
+    fn largest_field(&self) -> TotalField {
+        let first = self.layout.inputs.first().map(|(name, _)| name);
+        let own = |f: &&ReceptiveField| f.input.as_ref().is_none_or(|i| Some(i) == first);
+        let sizes = self
+            .layers
+            .iter()
+            .filter_map(|l| l.receptive_field.as_ref())
+            .filter(own)
+            .filter_map(|f| f.size.clone());
+        TotalField {
+            size: sizes.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| a.max(b)).collect()),
+            outputs: Vec::new(),
         }
     }
 }

@@ -5,13 +5,17 @@
 //! does is known by `compiler::ops` alone: nothing here names one.
 #![forbid(unsafe_code)]
 
+pub mod aliasing;
 mod analyze;
+mod information;
 mod memory;
 mod number;
+pub mod receptive;
 mod report;
 mod weights;
 
-pub use analyze::{AnalyzeError, Options, analyze};
+pub use analyze::{AnalyzeError, Options, Study, analyze};
+pub use information::Information;
 pub use number::{Count, Exact, Real};
 pub use report::{
     Aliasing, AliasingKind, Analysis, Layer, ModelInfo, OutputField, ReceptiveField, SCHEMA,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::information::Information;
 use crate::number::{Count, Exact, Real};
 
 /// Name of the JSON schema.
@@ -21,6 +22,8 @@ pub struct Analysis {
     /// One entry a node, in the model's order; those of a called function in
     /// its place, those of a subgraph after the node that holds it.
     pub layers: Vec<Layer>,
+    /// What goes beyond single layers.
+    pub information: Information,
 }
 
 /// What the file says of itself.
@@ -102,9 +105,8 @@ pub struct TotalField {
 pub struct OutputField {
     /// The output.
     pub name: String,
-    /// Its field.
-    #[serde(flatten)]
-    pub field: Option<ReceptiveField>,
+    /// What one of its elements sees.
+    pub receptive_field: Option<ReceptiveField>,
 }
 
 /// The layer that aliases most.
@@ -160,8 +162,8 @@ pub struct Layer {
     pub intensity: Option<Real>,
     /// Cout / (∏k · Cin/groups) of a convolution.
     pub patch_ratio: Option<Real>,
-    /// What a unit of the first output sees; `None` where that is not known
-    /// (see `gap` here or before).
+    /// What a unit of the first output sees; `None` in a model whose inputs
+    /// have no spatial axes.
     pub receptive_field: Option<ReceptiveField>,
     /// Energy beyond the Nyquist limit of a layer that downsamples.
     pub aliasing: Option<Aliasing>,
@@ -179,7 +181,8 @@ pub struct Layer {
 pub struct ReceptiveField {
     /// Pixels from the first to the last that a unit depends on, padding
     /// included; where upsampling makes units differ, the largest. `None`
-    /// stands for the whole axis; in place of the list, for all axes.
+    /// stands for the whole axis (or, with `unknown`, for what is not known);
+    /// in place of the list, for all axes.
     pub size: Option<Vec<Option<i64>>>,
     /// Input pixels from one unit to the next.
     pub jump: Option<Vec<Option<Exact>>>,
@@ -194,17 +197,17 @@ pub struct ReceptiveField {
     /// Besides the local path, statistics of the whole plane flow in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub global_context: bool,
-    /// How far apart the centres are that branches with this unit's field
-    /// have, where the branches meet in this layer.
+    /// How far apart the centres of the branches are that meet in this layer,
+    /// in input pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub misalignment: Option<Vec<Option<Exact>>>,
     /// The graph input, where the model has several with spatial axes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Why a branch that flows in could not be followed: the field is of the
-    /// others.
+    /// Why a branch that flows in could not be followed: what is told is of the
+    /// others, and where nothing is, it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub incomplete: Option<String>,
+    pub unknown: Option<String>,
 }
 
 /// Energy beyond the Nyquist limit that a stride lets through.
@@ -214,6 +217,9 @@ pub struct Aliasing {
     pub white: Real,
     /// Share for natural images, whose energy falls as 1/|ω|².
     pub natural: Real,
+    /// Share of white energy that the downsampling layers on the worst path
+    /// down to here, this one included, fold back one after the other.
+    pub accumulated: Real,
     /// Whether the layer is linear (a measure) or scored by its subsampling
     /// alone (a bound).
     pub kind: AliasingKind,

@@ -119,3 +119,59 @@ impl Census {
         weights
     }
 }
+
+/// The weights that a node's window slides, one kernel after the other.
+pub(crate) struct Bank {
+    /// The elements as float64, integers with their scale and zero point.
+    pub data: Vec<f64>,
+    /// Their shape: (Cout, Cin/groups, *kernel*).
+    #[allow(dead_code)]
+    pub shape: Vec<usize>,
+}
+
+/// The weights of a convolution-like node.
+///
+/// # Errors
+/// The reason why they are not known.
+pub(crate) fn values(graph: &Graph, facts: &Facts, id: NodeId) -> Result<Bank, String> {
+    let node = graph.node(id);
+    let operator = facts.operator(id).ok_or("the operator is not known")?;
+    let inputs = || node.inputs.iter().enumerate();
+    let (slot, value) = inputs()
+        .find_map(|(slot, v)| (operator.role(slot) == Role::Weight).then_some((slot, (*v)?)))
+        .ok_or("there are no weights")?;
+    let fact = facts.value(value);
+    if !fact.is_constant() {
+        return Err("the weights are computed at run time".into());
+    }
+    let absent = || "the weights are not at hand".to_owned();
+    let tensor = fact.tensor().ok_or_else(absent)?;
+    let mut data = tensor.to_f64().ok_or_else(absent)?;
+    if !tensor.is_float() {
+        // x, scale, zero point, w, scale, zero point, ... or x, w, zero points.
+        let (scale, zero) = if slot == 3 { (Some(4), 5) } else { (None, 3) };
+        let read = |slot: usize| -> Result<Option<Vec<f64>>, String> {
+            let Some(Some(value)) = node.inputs.get(slot) else {
+                return Ok(None);
+            };
+            let tensor = facts.value(*value).tensor().ok_or_else(absent)?;
+            tensor.to_f64().map(Some).ok_or_else(absent)
+        };
+        let kernels = tensor.shape.first().copied().unwrap_or(1).max(1);
+        let each = (data.len() / kernels).max(1);
+        let zero = read(zero)?.unwrap_or_default();
+        let scale = scale.map_or(Ok(None), read)?.unwrap_or_default();
+        let pick = |v: &[f64], o: usize, none: f64| match v {
+            [] => none,
+            [one] => *one,
+            many => many.get(o).copied().unwrap_or(none),
+        };
+        for (i, w) in data.iter_mut().enumerate() {
+            *w = (*w - pick(&zero, i / each, 0.0)) * pick(&scale, i / each, 1.0);
+        }
+    }
+    Ok(Bank {
+        data,
+        shape: tensor.shape.clone(),
+    })
+}
