@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ir::{DataType, Expr, Graph, GraphError, Node, NodeId, Shape, Tensor, ValueId};
+use crate::ir::{DataType, Expr, Graph, GraphError, Node, NodeId, Ratio, Shape, Tensor, ValueId};
 use crate::ops::{self, Cx, Gap, Operator, Role};
 
 /// Integer constants up to this many elements are followed symbolically.
@@ -35,6 +35,8 @@ pub enum Constant {
     Tensor(Arc<Tensor>),
     /// Integers that may hold symbols (arithmetic on shapes), row-major.
     Ints(Arc<[Expr]>),
+    /// Fractions of symbols (arithmetic on shapes as floats), row-major.
+    Ratios(Arc<[Ratio]>),
 }
 
 /// A constant tensor as the model holds it, the unit in which weights are counted.
@@ -86,6 +88,21 @@ impl Fact {
         self
     }
 
+    /// The fact with elements that may be fractions of symbols.
+    #[must_use]
+    pub fn with_ratios(mut self, ratios: Vec<Ratio>) -> Self {
+        let ints: Option<Vec<Expr>> = ratios.iter().map(|r| r.as_expr().cloned()).collect();
+        match ints {
+            Some(ints) => self.with_ints(ints),
+            None => {
+                if ratios.len() <= MAX_INTS {
+                    self.constant = Some(Constant::Ratios(ratios.into()));
+                }
+                self
+            }
+        }
+    }
+
     /// The shape.
     ///
     /// # Errors
@@ -103,7 +120,27 @@ impl Fact {
             Constant::Tensor(t) if t.len()? <= MAX_INTS => {
                 Some(t.to_i64()?.into_iter().map(Expr::from).collect())
             }
-            Constant::Tensor(_) => None,
+            Constant::Tensor(_) | Constant::Ratios(_) => None,
+        }
+    }
+
+    /// The elements of a small constant as exact fractions.
+    pub fn ratios(&self) -> Option<Vec<Ratio>> {
+        match self.constant.as_ref()? {
+            Constant::Ratios(v) => Some(v.to_vec()),
+            Constant::Tensor(t) if t.is_float() && t.len()? <= MAX_INTS => {
+                t.to_f64()?.into_iter().map(Ratio::from_f64).collect()
+            }
+            _ => Some(self.ints()?.into_iter().map(Ratio::from).collect()),
+        }
+    }
+
+    /// Whether the elements are known and hold symbols.
+    pub fn is_symbolic(&self) -> bool {
+        match &self.constant {
+            Some(Constant::Ints(v)) => v.iter().any(|e| e.as_const().is_none()),
+            Some(Constant::Ratios(_)) => true,
+            _ => false,
         }
     }
 
@@ -122,6 +159,12 @@ impl Fact {
                     tensor = Tensor::from_f64(t, tensor.shape.clone(), &tensor.to_f64()?)?;
                 }
                 Some(Arc::new(tensor))
+            }
+            Constant::Ratios(v) => {
+                let values: Option<Vec<f64>> = v.iter().map(Ratio::as_f64).collect();
+                let shape: Option<Vec<usize>> =
+                    self.shape.as_ref()?.iter().map(Expr::as_usize).collect();
+                Tensor::from_f64(self.dtype?, shape?, &values?).map(Arc::new)
             }
         }
     }

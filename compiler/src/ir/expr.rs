@@ -182,6 +182,31 @@ impl Expr {
         sum
     }
 
+    /// A lower bound, where every symbol of the model is a size of at least 1;
+    /// `None` where none is known. Symbols for what is not known (`?…`) have none.
+    pub fn at_least(&self) -> Option<i128> {
+        let mut sum = 0i128;
+        for (m, &c) in &self.terms {
+            if c < 0 && !m.is_empty() {
+                return None;
+            }
+            let mut product = c;
+            for (atom, power) in m {
+                let low = match atom {
+                    Atom::Symbol(name) if name.starts_with('?') => return None,
+                    Atom::Symbol(_) => 1,
+                    Atom::Floor(inner, den) => inner.at_least()?.div_euclid(*den),
+                };
+                if low < 0 {
+                    return None;
+                }
+                product = product.saturating_mul(low.saturating_pow(*power));
+            }
+            sum = sum.saturating_add(product);
+        }
+        Some(sum)
+    }
+
     /// The names of the symbols inside, sorted, without repetition.
     pub fn symbols(&self) -> Vec<String> {
         let mut names = std::collections::BTreeSet::new();

@@ -4,13 +4,15 @@ mod attr;
 mod expr;
 mod graph;
 mod patch;
+mod ratio;
 mod tensor;
 
 pub use attr::{Attr, Attrs};
 pub use expr::Expr;
 pub use graph::{Graph, GraphError, Node, NodeId, Value, ValueId, ValueType};
 pub use patch::{NewNode, Patch, PatchError, Ref};
-pub use tensor::{FOLD_LIMIT, Tensor, TensorData};
+pub use ratio::Ratio;
+pub use tensor::{FOLD_LIMIT, Tensor, TensorData, is_float};
 
 pub use crate::onnx::schema::DataType;
 

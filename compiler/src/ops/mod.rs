@@ -15,10 +15,15 @@ use crate::ir::{Attrs, DataType, Expr, Tensor};
 pub mod reach;
 pub mod window;
 
+mod activations;
+mod arithmetic;
 mod attention;
 mod batch_norm;
 mod center_crop_pad;
+mod clip;
 mod col2im;
+mod concat;
+mod constant;
 mod contrib_concat;
 mod contrib_elementwise;
 mod contrib_pool;
@@ -27,33 +32,59 @@ mod conv_transpose;
 mod deform_conv;
 mod depth_space;
 mod einsum;
+mod elementwise;
+mod expand;
+mod gather;
 mod gemm;
+mod generate;
 mod global_pool;
 mod grid_sample;
+mod identity;
 mod legacy;
 mod lrn;
 mod matmul;
 mod max_unpool;
+mod moves;
 mod norm;
+mod pad;
 mod pool;
 mod quant_conv;
 mod quantize;
 mod recurrent;
+mod reduce;
 mod registry;
+mod regroup;
+mod reshape;
 mod resize;
 mod resize_map;
 mod roi;
+mod scatter;
+mod shape;
+mod slice;
+mod softmax;
+mod split;
 #[cfg(test)]
 mod testing;
+mod transpose;
+mod variadic;
 
 pub use batch_norm::BatchNormalization;
+pub use clip::Clip;
+pub use concat::Concat;
+pub use constant::Constant;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use gemm::Gemm;
+pub use identity::{Cast, Identity};
 pub use matmul::MatMul;
+pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
 pub use reach::{AxisReach, Map, Path, Reach};
 pub use registry::{OPS, Op, find};
+pub use reshape::Reshape;
+pub use softmax::Softmax;
+pub use split::Split;
+pub use transpose::Transpose;
 pub use window::{Window, WindowAxis};
 
 /// Why something about a node is not known, in words for the report.
@@ -237,6 +268,16 @@ pub fn same_type(cx: &Cx) -> Option<DataType> {
 /// Element type of an input.
 pub fn type_of(cx: &Cx, slot: usize) -> Option<DataType> {
     cx.optional(slot).and_then(|f| f.dtype)
+}
+
+/// The shape of an output.
+///
+/// # Errors
+/// The node does not list the output, or its rank is not known.
+pub fn output_shape(out: &[Fact], slot: usize) -> Result<&[Expr], Gap> {
+    out.get(slot)
+        .ok_or_else(|| Gap::new(format!("output {slot} is missing")))?
+        .known_shape()
 }
 
 /// The axis `axis` of a tensor of `rank`, negative ones counted from the end.

@@ -40,30 +40,55 @@ macro_rules! ops {
 }
 
 ops! {
+    activations: Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Cos Cosh Elu Erf Exp Floor
+        Gelu HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not ParametricSoftplus
+        Reciprocal Relu Round ScaledTanh Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
+        Swish Tan Tanh ThresholdedRelu;
+    arithmetic: Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual
+        Less LessOrEqual Mod Mul Or PRelu Pow Sub Xor;
     attention: Attention;
     batch_norm: BatchNormalization;
     center_crop_pad: CenterCropPad;
+    clip: Clip;
     col2im: Col2Im;
+    concat: Concat;
+    constant: Constant;
     conv: Conv;
     conv_transpose: ConvTranspose;
     deform_conv: DeformConv;
     depth_space: DepthToSpace SpaceToDepth;
     einsum: Einsum;
+    expand: Expand Tile;
+    gather: Gather GatherElements GatherND;
     gemm: Gemm;
+    generate: Bernoulli ConstantOfShape EyeLike Multinomial RandomNormal RandomNormalLike
+        RandomUniform RandomUniformLike Range;
     global_pool: GlobalAveragePool GlobalLpPool GlobalMaxPool;
     grid_sample: AffineGrid GridSample;
+    identity: Cast CastLike Dropout Identity;
     legacy: Affine Crop ImageScaler Scale;
     lrn: LRN;
     matmul: MatMul MatMulInteger QLinearMatMul;
     max_unpool: MaxUnpool;
     norm: GroupNormalization InstanceNormalization LayerNormalization LpNormalization
         MeanVarianceNormalization RMSNormalization SimplifiedLayerNormalization;
+    pad: Pad;
     pool: AveragePool LpPool MaxPool;
     quant_conv: ConvInteger QLinearConv;
     quantize: DequantizeLinear DynamicQuantizeLinear QuantizeLinear;
     recurrent: GRU LSTM RNN;
+    reduce: ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
+        ReduceProd ReduceSum ReduceSumSquare;
+    reshape: Flatten Reshape Squeeze Unsqueeze;
     resize: Resize Upsample;
     roi: MaxRoiPool RoiAlign;
+    scatter: Scatter ScatterElements ScatterND TensorScatter;
+    shape: Shape Size;
+    slice: Slice;
+    softmax: Hardmax LogSoftmax Softmax;
+    split: Split;
+    transpose: Transpose;
+    variadic: Max Mean Min Sum Where;
 
     "com.microsoft" {
         contrib_concat: QLinearConcat;

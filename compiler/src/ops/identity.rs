@@ -1,0 +1,168 @@
+//! Operators that pass their input on at inference: `Identity`, `Dropout`,
+//! `Cast`, `CastLike`.
+
+use std::any::Any;
+
+use super::elementwise::{self, Arithmetic};
+use super::{Cost, Cx, Gap, Operator, Path, Reach, Role};
+use crate::facts::Fact;
+use crate::ir::{DataType, Expr, Node, Ratio, Tensor, TensorData};
+
+/// `Identity`, and `Dropout` as it is at inference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Type of Dropout's second output; `None` keeps the data's (before opset 10).
+    mask: Option<DataType>,
+}
+
+/// `Cast`, `CastLike`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// The type; `None` takes that of the second input.
+    pub to: Option<DataType>,
+}
+
+/// Reads the node.
+///
+/// # Errors
+/// A cast to a type that is not one.
+pub fn parse(node: &Node, opset: i64) -> Result<Box<dyn Operator>, Gap> {
+    let to = match node.op.as_str() {
+        "Identity" | "Dropout" => {
+            let mask = (opset >= 10).then_some(DataType::Bool);
+            return Ok(Box::new(Identity { mask }));
+        }
+        "CastLike" => None,
+        _ => Some(target(node)?),
+    };
+    Ok(Box::new(Cast { to }))
+}
+
+/// The attribute `to`: a number, a name before opset 6.
+fn target(node: &Node) -> Result<DataType, Gap> {
+    if let Some(name) = node.attrs.string("to") {
+        return (1..)
+            .map_while(|number| DataType::try_from(number).ok())
+            .find(|t| format!("{t:?}").eq_ignore_ascii_case(name))
+            .ok_or_else(|| Gap::new(format!("a cast to {name:?}, which is no element type")));
+    }
+    data_type(node, "to")?.ok_or_else(|| Gap::new("the attribute to is missing"))
+}
+
+/// An attribute that names an element type by its number; `None` if absent.
+///
+/// # Errors
+/// The number is not that of a type.
+pub(super) fn data_type(node: &Node, name: &str) -> Result<Option<DataType>, Gap> {
+    node.attrs
+        .int(name)
+        .map(|number| {
+            i32::try_from(number)
+                .ok()
+                .and_then(|n| DataType::try_from(n).ok())
+                .filter(|&t| t != DataType::Undefined)
+                .ok_or_else(|| Gap::new(format!("{name} is {number}, which is no element type")))
+        })
+        .transpose()
+}
+
+fn pointwise(cx: &Cx) -> Result<Reach, Gap> {
+    Ok(Reach::first(Path::pointwise(cx.shape(0)?.len())))
+}
+
+impl Operator for Identity {
+    fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
+        let input = cx.input(0)?;
+        let data = Fact {
+            roots: Vec::new(),
+            weighted: false,
+            ..input.clone()
+        };
+        let mask = Fact {
+            dtype: self.mask.or(input.dtype),
+            shape: input.shape.clone(),
+            ..Fact::default()
+        };
+        Ok(vec![data, mask])
+    }
+
+    fn cost(&self, _cx: &Cx, _out: &[Fact]) -> Result<Cost, Gap> {
+        Ok(Cost::free())
+    }
+
+    fn reach(&self, cx: &Cx, _out: &[Fact], output: usize) -> Result<Reach, Gap> {
+        if output == 0 {
+            pointwise(cx)
+        } else {
+            Ok(Reach::none())
+        }
+    }
+
+    fn role(&self, slot: usize) -> Role {
+        if slot == 0 { Role::Data } else { Role::Config }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Operator for Cast {
+    fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
+        let to = self.to.or_else(|| cx.optional(1).and_then(|f| f.dtype));
+        let out = Fact::new(to, cx.shape(0)?.to_vec());
+        let data = [(cx.input(0)?, cx.shape(0)?.to_vec())];
+        Ok(vec![elementwise::carry(cx, &data, out, |v| {
+            let value = &v[0];
+            match to? {
+                DataType::Bool => {
+                    let equal = value.same(&Expr::from(0).into())?;
+                    Some(Expr::from(u32::from(!equal)).into())
+                }
+                t if crate::ir::is_float(t) => Some(value.clone()),
+                DataType::String => None,
+                _ => Some(Ratio::from(value.trunc())),
+            }
+        })])
+    }
+
+    fn cost(&self, _cx: &Cx, _out: &[Fact]) -> Result<Cost, Gap> {
+        Ok(Cost::free())
+    }
+
+    fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
+        pointwise(cx)
+    }
+
+    fn role(&self, slot: usize) -> Role {
+        if slot == 0 { Role::Data } else { Role::Config }
+    }
+
+    fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {
+        let data = cx.optional(0)?.tensor()?;
+        let to = out[0].dtype?;
+        if data.dtype == to {
+            return Some(vec![data.as_ref().clone()]);
+        }
+        if to == DataType::Bool
+            && let TensorData::Fill(v) = data.data
+        {
+            let truth = f64::from(u8::from(v != 0.0));
+            return Some(vec![Tensor {
+                dtype: to,
+                shape: data.shape.clone(),
+                data: TensorData::Fill(truth),
+            }]);
+        }
+        let shape = data.shape.clone();
+        let on = Arithmetic {
+            ints: |v: &[i64]| Some(v[0]),
+            floats: |v: &[f64]| Some(v[0]),
+        };
+        Some(vec![elementwise::fold(&[(data, shape)], &out[0], &on)?])
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
