@@ -16,6 +16,7 @@ pub mod reach;
 pub mod window;
 
 mod activations;
+mod along;
 mod arithmetic;
 mod attention;
 mod batch_norm;
@@ -27,10 +28,12 @@ mod constant;
 mod contrib_concat;
 mod contrib_elementwise;
 mod contrib_pool;
+mod control;
 mod conv;
 mod conv_transpose;
 mod deform_conv;
 mod depth_space;
+mod det;
 mod einsum;
 mod elementwise;
 mod expand;
@@ -59,12 +62,15 @@ mod resize;
 mod resize_map;
 mod roi;
 mod scatter;
+mod selection;
+mod sequence;
 mod shape;
 mod slice;
 mod softmax;
 mod split;
 #[cfg(test)]
 mod testing;
+mod text;
 mod transpose;
 mod variadic;
 

@@ -44,6 +44,7 @@ ops! {
         Gelu HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not ParametricSoftplus
         Reciprocal Relu Round ScaledTanh Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
         Swish Tan Tanh ThresholdedRelu;
+    along: ArgMax ArgMin BitCast CumProd CumSum OneHot ReverseSequence TopK Trilu;
     arithmetic: Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual
         Less LessOrEqual Mod Mul Or PRelu Pow Sub Xor;
     attention: Attention;
@@ -53,10 +54,12 @@ ops! {
     col2im: Col2Im;
     concat: Concat;
     constant: Constant;
+    control: If Loop Scan;
     conv: Conv;
     conv_transpose: ConvTranspose;
     deform_conv: DeformConv;
     depth_space: DepthToSpace SpaceToDepth;
+    det: Det;
     einsum: Einsum;
     expand: Expand Tile;
     gather: Gather GatherElements GatherND;
@@ -83,10 +86,15 @@ ops! {
     resize: Resize Upsample;
     roi: MaxRoiPool RoiAlign;
     scatter: Scatter ScatterElements ScatterND TensorScatter;
+    selection: Compress NonMaxSuppression NonZero Unique;
+    sequence: ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt
+        SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap
+        SplitToSequence;
     shape: Shape Size;
     slice: Slice;
     softmax: Hardmax LogSoftmax Softmax;
     split: Split;
+    text: RegexFullMatch StringConcat StringNormalizer StringSplit TfIdfVectorizer;
     transpose: Transpose;
     variadic: Max Mean Min Sum Where;
 
