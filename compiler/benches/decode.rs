@@ -16,11 +16,19 @@ use prost::Message;
 
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
-    let mut inputs = vec![("generated".to_owned(), Bytes::from(chain(300, 10).encode_to_vec()))];
+    let mut inputs = vec![(
+        "generated".to_owned(),
+        Bytes::from(chain(300, 10).encode_to_vec()),
+    )];
     for name in ["squeezenet", "densenet121"] {
-        let path = corpus().into_iter().find(|path| path.file_stem().is_some_and(|s| s == name));
+        let path = corpus()
+            .into_iter()
+            .find(|path| path.file_stem().is_some_and(|s| s == name));
         if let Some(path) = path {
-            let options = OpenOptions { mode: ReadMode::Memory, ..OpenOptions::default() };
+            let options = OpenOptions {
+                mode: ReadMode::Memory,
+                ..OpenOptions::default()
+            };
             let file = open_with(&path, &options).expect("the corpus is readable");
             inputs.push((name.to_owned(), file.bytes));
             group.bench_function(format!("{name}/open mapped"), |b| {
@@ -35,7 +43,9 @@ fn codec(c: &mut Criterion) {
             b.iter(|| unknown_fields(black_box(bytes)));
         });
         let model = decode(bytes.clone()).expect("decodes");
-        group.bench_function(format!("{name}/encode"), |b| b.iter(|| encode(black_box(&model))));
+        group.bench_function(format!("{name}/encode"), |b| {
+            b.iter(|| encode(black_box(&model)))
+        });
     }
     group.finish();
 }
