@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::schema::ModelProto;
 use prost::Message;
@@ -43,5 +44,26 @@ fn what_no_pass_touched_is_written_as_it_was_read() {
         let nodes = proto.graph.map_or(0, |g| g.node.len());
         assert_eq!(model.graph.order().len(), nodes, "{}", path.display());
         model.graph.sorted().unwrap();
+    }
+}
+
+#[test]
+fn every_node_of_the_corpus_is_understood() {
+    for path in corpus() {
+        let bytes = bytes::Bytes::from(std::fs::read(&path).unwrap());
+        let model = Model::from_proto(ModelProto::decode(bytes).unwrap(), &path).unwrap();
+        let graph = model.expanded();
+        let facts = model.facts(&Scope::default()).unwrap();
+        for &id in graph.order() {
+            let context = format!("{}: {}", path.display(), graph.describe(id));
+            assert!(facts.gap(id).is_none(), "{context}: {:?}", facts.gap(id));
+            let operator = facts.operator(id).unwrap();
+            let name = graph.node_name(id);
+            let cx = facts.cx(graph, id, &name);
+            let out = facts.outputs_of(graph, id);
+            operator
+                .cost(&cx, &out)
+                .unwrap_or_else(|gap| panic!("{context}: cost: {gap}"));
+        }
     }
 }

@@ -122,11 +122,13 @@ fn parse(graph: &Graph, id: NodeId) -> Option<std::sync::Arc<dyn ops::Operator>>
     (op.parse)(node, node.opset).ok().map(Into::into)
 }
 
-/// A constant's fact without its data, but for integers (shapes, axes).
+/// A constant's fact without its data, but for integers (shapes, axes) and
+/// single numbers (limits, the value of a border).
 fn outline(fact: &Fact) -> Fact {
     let mut fact = fact.clone();
     if let Some(Constant::Tensor(tensor)) = &fact.constant
         && tensor.is_float()
+        && tensor.len() != Some(1)
     {
         let bare = Tensor::without_data(tensor.dtype, tensor.shape.clone());
         fact.constant = Some(Constant::Tensor(bare.into()));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use egg::Id;
 
 use super::{Pass, Rule};
-use crate::ops::Pad;
-use crate::plan::lang::{EGraph, OpKey, Term};
+use crate::ops::{Cx, Pad, PadMode};
+use crate::plan::lang::{EGraph, OpKey, Term, is_missing};
 use crate::plan::site::ConvSite;
 
 /// The pass.
@@ -28,19 +28,29 @@ fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
     let Some(Ok(site)) = ConvSite::read(egraph, key, children) else {
         return Vec::new();
     };
-    let Some(conv) = key.conv() else { return Vec::new() };
+    let Some(conv) = key.conv() else {
+        return Vec::new();
+    };
     let rank = site.kernel.len() + 2;
     let mut found = Vec::new();
     for term in egraph[site.inputs[0]].nodes.clone() {
-        let Term::Op(before, inputs) = &term else { continue };
-        let Some(pad) = before.operator.as_any().downcast_ref::<Pad>() else { continue };
-        let facts: Vec<_> = inputs.iter().map(|&c| &egraph[c].data.fact).collect();
-        let Some(pads) = pad.zeros(&facts) else { continue };
+        let Term::Op(before, inputs) = &term else {
+            continue;
+        };
+        let Some(pad) = before.operator.as_any().downcast_ref::<Pad>() else {
+            continue;
+        };
+        let Some(pads) = zeros(egraph, pad, inputs) else {
+            continue;
+        };
         if pads.len() != 2 * rank || [0, 1, rank, rank + 1].iter().any(|&i| pads[i] != 0) {
             continue;
         }
         let own = pads[2..rank].iter().chain(&pads[rank + 2..]);
-        let sum: Vec<i64> = own.zip(&site.pads).map(|(a, b)| a.saturating_add(*b)).collect();
+        let sum: Vec<i64> = own
+            .zip(&site.pads)
+            .map(|(a, b)| a.saturating_add(*b))
+            .collect();
         if sum.iter().any(|&p| p < 0) {
             continue;
         }
@@ -53,4 +63,24 @@ fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
         found.push(egraph.add(Term::Op(key, children.into())));
     }
     found
+}
+
+/// Begins, then ends, of every axis; `None` unless the border is a constant zero.
+fn zeros(egraph: &EGraph, pad: &Pad, inputs: &[Id]) -> Option<Vec<i64>> {
+    let cx = Cx {
+        inputs: inputs
+            .iter()
+            .map(|&c| (!is_missing(egraph, c)).then(|| &egraph[c].data.fact))
+            .collect(),
+        outputs: 1,
+        name: "Pad",
+        nested: Vec::new(),
+    };
+    if pad.mode != PadMode::Constant || pad.border(&cx)? != 0.0 {
+        return None;
+    }
+    let amounts = pad.amounts(&cx).ok()?;
+    let begins = amounts.iter().map(|(begin, _)| begin.as_i64());
+    let ends = amounts.iter().map(|(_, end)| end.as_i64());
+    begins.chain(ends).collect()
 }

@@ -5,6 +5,7 @@ mod bottleneck;
 mod fold_batchnorm;
 mod fold_bias;
 mod fold_linear;
+mod fold_pad;
 mod k3_to_2x2;
 mod k5_to_3x3;
 mod k7_to_3x3;
@@ -60,6 +61,7 @@ pub static PASSES: &[Pass] = &[
     fold_batchnorm::PASS,
     fold_bias::PASS,
     fold_linear::PASS,
+    fold_pad::PASS,
     k5_to_3x3::PASS,
     k7_to_3x3::PASS,
     large_to_3x3::PASS,
