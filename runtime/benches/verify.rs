@@ -11,12 +11,20 @@ use tract_onnx::pb::{
 
 /// Conv 5x5 (8 channels), Relu, GlobalAveragePool on Nx1x28x28.
 fn model() -> Vec<u8> {
-    let dim = |value| Dimension { value: Some(value), ..Dimension::default() };
+    let dim = |value| Dimension {
+        value: Some(value),
+        ..Dimension::default()
+    };
     let dims = [DimValue::DimParam("N".into())]
         .into_iter()
         .chain([1, 28, 28].map(DimValue::DimValue));
-    let shape = TensorShapeProto { dim: dims.map(dim).collect() };
-    let tensor = type_proto::Tensor { elem_type: 1, shape: Some(shape) };
+    let shape = TensorShapeProto {
+        dim: dims.map(dim).collect(),
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: 1,
+        shape: Some(shape),
+    };
     let node = |op: &str, inputs: &[&str], output: &str| NodeProto {
         op_type: op.into(),
         input: inputs.iter().map(|i| i.to_string()).collect(),
@@ -44,12 +52,18 @@ fn model() -> Vec<u8> {
             }),
             ..ValueInfoProto::default()
         }],
-        output: vec![ValueInfoProto { name: "y".into(), ..ValueInfoProto::default() }],
+        output: vec![ValueInfoProto {
+            name: "y".into(),
+            ..ValueInfoProto::default()
+        }],
         ..GraphProto::default()
     };
     ModelProto {
         ir_version: 8,
-        opset_import: vec![OperatorSetIdProto { version: 13, ..OperatorSetIdProto::default() }],
+        opset_import: vec![OperatorSetIdProto {
+            version: 13,
+            ..OperatorSetIdProto::default()
+        }],
         graph: Some(graph),
         ..ModelProto::default()
     }
@@ -66,7 +80,12 @@ fn verify(criterion: &mut Criterion) {
     });
     let reference = Reference::new(model, &data, Default::default(), &control).expect("runs");
     criterion.bench_function("verify 500 images", |b| {
-        b.iter(|| reference.compare(model, &control).expect("compares").agreement);
+        b.iter(|| {
+            reference
+                .compare(model, &control)
+                .expect("compares")
+                .agreement
+        });
     });
 }
 

@@ -43,5 +43,9 @@ pub(crate) fn show(shape: &[usize]) -> String {
     if shape.is_empty() {
         return "scalar".into();
     }
-    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+    shape
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join("x")
 }

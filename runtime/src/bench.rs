@@ -23,7 +23,12 @@ pub struct BenchOptions {
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        Self { rounds: 50, warmup: 3, budget: Duration::from_secs(20), threads: 1 }
+        Self {
+            rounds: 50,
+            warmup: 3,
+            budget: Duration::from_secs(20),
+            threads: 1,
+        }
     }
 }
 
@@ -72,7 +77,9 @@ pub fn bench(
     control: &Control,
 ) -> Result<Vec<Timing>, Error> {
     if data.is_empty() {
-        return Err(Error::Empty { path: data.path().into() });
+        return Err(Error::Empty {
+            path: data.path().into(),
+        });
     }
     let sessions = models
         .iter()
@@ -108,7 +115,12 @@ pub fn bench(
             rounds: own.len(),
             batch: session.batch(),
             seconds: spread(own.clone()),
-            ratio: spread(own.iter().zip(&times[0]).map(|(time, first)| time / first).collect()),
+            ratio: spread(
+                own.iter()
+                    .zip(&times[0])
+                    .map(|(time, first)| time / first)
+                    .collect(),
+            ),
         })
         .collect())
 }
@@ -119,13 +131,13 @@ pub fn bench(
 ///
 /// # Errors
 /// Where the model cannot be run.
-pub fn time_model(
-    model: Model,
-    samples: &[Vec<usize>],
-    budget: Duration,
-) -> Result<Timing, Error> {
+pub fn time_model(model: Model, samples: &[Vec<usize>], budget: Duration) -> Result<Timing, Error> {
     let data = Dataset::random(samples, 1, 0);
-    let options = BenchOptions { budget, rounds: usize::MAX / 2, ..BenchOptions::default() };
+    let options = BenchOptions {
+        budget,
+        rounds: usize::MAX / 2,
+        ..BenchOptions::default()
+    };
     let mut timings = bench(&[model], &data, &options, &Control::default())?;
     Ok(timings.remove(0))
 }
@@ -142,12 +154,20 @@ impl<'a> Candidate<'a> {
     fn new(session: &'a Session, data: &Dataset, threads: usize) -> Result<Self, Error> {
         let batch = session.batch();
         let input = data.batch(0..batch.min(data.len()))?;
-        let streams =
-            (0..threads.max(1)).map(|_| session.runner()).collect::<Result<Vec<_>, _>>()?;
-        let mut candidate = Self { streams, input, batch, repeats: 1 };
+        let streams = (0..threads.max(1))
+            .map(|_| session.runner())
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut candidate = Self {
+            streams,
+            input,
+            batch,
+            repeats: 1,
+        };
         candidate.measure()?;
         let once = candidate.measure()? * (candidate.batch * candidate.streams.len()) as f64;
-        candidate.repeats = (ROUND.as_secs_f64() / once.max(1e-9)).ceil().clamp(1.0, 10_000.0) as u32;
+        candidate.repeats = (ROUND.as_secs_f64() / once.max(1e-9))
+            .ceil()
+            .clamp(1.0, 10_000.0) as u32;
         Ok(candidate)
     }
 
@@ -165,10 +185,12 @@ impl<'a> Candidate<'a> {
                         .iter_mut()
                         .map(|stream| scope.spawn(|| run(stream, input, repeats)))
                         .collect();
-                    running.into_iter().try_for_each(|thread| match thread.join() {
-                        Ok(result) => result.map(|_| ()),
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    })
+                    running
+                        .into_iter()
+                        .try_for_each(|thread| match thread.join() {
+                            Ok(result) => result.map(|_| ()),
+                            Err(panic) => std::panic::resume_unwind(panic),
+                        })
                 })?;
                 start.elapsed().as_secs_f64()
             }
@@ -197,7 +219,12 @@ fn spread(mut values: Vec<f64>) -> Spread {
             _ => f64::NAN,
         }
     };
-    Spread { min: at(0.0), lower: at(0.25), median: at(0.5), upper: at(0.75) }
+    Spread {
+        min: at(0.0),
+        lower: at(0.25),
+        median: at(0.5),
+        upper: at(0.75),
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +234,14 @@ mod tests {
     #[test]
     fn quartiles_lie_between_the_nearest_values() {
         let spread = spread(vec![4.0, 1.0, 3.0, 2.0]);
-        assert_eq!(spread, Spread { min: 1.0, lower: 1.75, median: 2.5, upper: 3.25 });
+        assert_eq!(
+            spread,
+            Spread {
+                min: 1.0,
+                lower: 1.75,
+                median: 2.5,
+                upper: 3.25
+            }
+        );
     }
 }

@@ -91,7 +91,7 @@ pub enum Error {
         /// The shape of one sample.
         found: String,
         /// What to do.
-        remedy: String,
+        remedy: &'static str,
     },
     /// The model has another number of inputs than the data.
     #[error(
@@ -205,8 +205,11 @@ fn list(nodes: &[Unsupported]) -> String {
     let parts: Vec<String> = operators
         .iter()
         .map(|operator| {
-            let of: Vec<&str> =
-                nodes.iter().filter(|n| n.operator == *operator).map(|n| n.node.as_str()).collect();
+            let of: Vec<&str> = nodes
+                .iter()
+                .filter(|n| n.operator == *operator)
+                .map(|n| n.node.as_str())
+                .collect();
             let shown: Vec<String> = of.iter().take(SHOWN).map(|n| format!("{n:?}")).collect();
             let more = match of.len().saturating_sub(SHOWN) {
                 0 => String::new(),
@@ -216,6 +219,10 @@ fn list(nodes: &[Unsupported]) -> String {
             format!("{operator} ({plural} {}{more})", shown.join(", "))
         })
         .collect();
-    let plural = if operators.len() > 1 { "operators" } else { "operator" };
+    let plural = if operators.len() > 1 {
+        "operators"
+    } else {
+        "operator"
+    };
     format!("{plural} {}", parts.join(", "))
 }

@@ -8,14 +8,17 @@ use runtime::{Array, Control, Dataset, Model, Session};
 /// Runs `model` on `data`; output by output, the samples one after another.
 fn outputs(model: &str, data: &Dataset) -> Option<Vec<Vec<f32>>> {
     let bytes = bytes(&format!("{model}.onnx"))?;
-    let session = Session::load(Model::new(model, &bytes), data.shapes()).unwrap_or_else(|e| panic!("{e}"));
+    let session =
+        Session::load(Model::new(model, &bytes), data.shapes()).unwrap_or_else(|e| panic!("{e}"));
     let mut outputs = vec![Vec::new(); session.outputs().len()];
     let append = |_, sample: Vec<Array>| {
         for (all, one) in outputs.iter_mut().zip(sample) {
             all.extend(one.data);
         }
     };
-    session.stream(data, &Control::default(), |_, s| s, append).unwrap_or_else(|e| panic!("{e}"));
+    session
+        .stream(data, &Control::default(), |_, s| s, append)
+        .unwrap_or_else(|e| panic!("{e}"));
     Some(outputs)
 }
 
@@ -30,8 +33,18 @@ fn agrees(model: &str) {
     for (index, output) in outputs.iter().enumerate() {
         let expected = array(&format!("{golden}:output_{index}"));
         let error = relative_error(output, &expected.data);
-        println!("{model} output {index}: {error:.1e} of the deviation");
-        assert!(error < 1e-4, "{model} output {index}: {error}");
+        let worst = output
+            .iter()
+            .zip(&expected.data)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        println!("{model} output {index}: {error:.1e} of the deviation, at most {worst:.1e}");
+        // Both runtimes approximate the sigmoid to some 1e-7, which is much of
+        // the deviation where all scores of a detector are close to 0.
+        assert!(
+            error < 1e-4 || worst < 1e-6,
+            "{model} output {index}: {error}, {worst}"
+        );
     }
 }
 
@@ -77,7 +90,9 @@ fn candy() {
     }
     let resize = [("resize", "720x720"), ("filter", "nearest"), ("limit", "1")];
     let photo = data("photos.npz", &resize);
-    let output = outputs("candy", &photo).expect("the corpus is there").remove(0);
+    let output = outputs("candy", &photo)
+        .expect("the corpus is there")
+        .remove(0);
     let crop: Vec<f32> = (0..3)
         .flat_map(|channel| (312..408).map(move |y| (channel * 720 + y) * 720 + 312))
         .flat_map(|row| output[row..row + 96].to_vec())

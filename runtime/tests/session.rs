@@ -12,7 +12,9 @@ use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 /// `count` samples of `shape`, 0, 1, 2, ... throughout.
 fn counting(count: usize, shape: &[usize]) -> Dataset {
     let shape = [&[count], shape].concat();
-    let data = (0..shape.iter().product::<usize>()).map(|i| i as f32).collect();
+    let data = (0..shape.iter().product::<usize>())
+        .map(|i| i as f32)
+        .collect();
     let array = Array::new(shape, data).expect("counts agree");
     Dataset::from_arrays("counting", vec![array], None, &DataOptions::default()).expect("valid")
 }
@@ -73,18 +75,30 @@ fn a_batch_of_one_inside_a_free_batch_is_noticed() {
         .output("y")
         .bytes();
     let samples = run(&bytes, &counting(5, &[3])).expect("runs");
-    assert_eq!(samples[4][0], Array::new(vec![1, 3], vec![12.0, 13.0, 14.0]).expect("fits"));
+    assert_eq!(
+        samples[4][0],
+        Array::new(vec![1, 3], vec![12.0, 13.0, 14.0]).expect("fits")
+    );
 }
 
 #[test]
 fn a_baked_batch_that_an_output_does_not_have_is_refused() {
     let bytes = graph(13)
         .input("x", FLOAT, &["4", "3"])
-        .node("sum", "ReduceMean", &["x"], "y", vec![ints("axes", &[0]), int("keepdims", 1)])
+        .node(
+            "sum",
+            "ReduceMean",
+            &["x"],
+            "y",
+            vec![ints("axes", &[0]), int("keepdims", 1)],
+        )
         .output("y")
         .bytes();
     let message = run(&bytes, &counting(4, &[3])).unwrap_err().to_string();
-    assert!(message.contains("\"y\"") && message.contains("4 samples"), "{message}");
+    assert!(
+        message.contains("\"y\"") && message.contains("4 samples"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -99,7 +113,14 @@ fn a_missing_operator_is_named_and_values_before_it_can_be_probed() {
         .bytes();
     let data = counting(2, &[3]);
     let message = run(&bytes, &data).unwrap_err().to_string();
-    for part in ["tiny.onnx", "Frobnicate", "\"odd\"", "my.own:Relu", "\"odd2\"", "onnxruntime"] {
+    for part in [
+        "tiny.onnx",
+        "Frobnicate",
+        "\"odd\"",
+        "my.own:Relu",
+        "\"odd2\"",
+        "onnxruntime",
+    ] {
         assert!(message.contains(part), "{part}: {message}");
     }
     let model = Model::new("tiny.onnx", &bytes);
@@ -137,7 +158,10 @@ fn names_may_repeat() {
         .node("x", "Neg", &["x.mean"], "y", vec![])
         .output("y")
         .bytes();
-    assert_eq!(run(&bytes, &counting(1, &[3])).expect("runs")[0][0].data, [-2.0, -4.0, -6.0]);
+    assert_eq!(
+        run(&bytes, &counting(1, &[3])).expect("runs")[0][0].data,
+        [-2.0, -4.0, -6.0]
+    );
 }
 
 #[test]
@@ -155,10 +179,18 @@ fn inputs_of_other_types_are_converted() {
         assert_eq!(samples[1][0].data, [3.0, 4.0, 5.0], "type {elem_type}");
     }
     let half = Array::new(vec![1, 1], vec![0.5]).expect("fits");
-    let half = Dataset::from_arrays("half", vec![half], None, &DataOptions::default()).expect("valid");
-    let message = run(&cast(UINT8, &["N", "1"]), &half).unwrap_err().to_string();
-    assert!(message.contains("u8") && message.contains("0.5"), "{message}");
-    let large = run(&cast(UINT8, &["N", "3"]), &counting(100, &[3])).unwrap_err().to_string();
+    let half =
+        Dataset::from_arrays("half", vec![half], None, &DataOptions::default()).expect("valid");
+    let message = run(&cast(UINT8, &["N", "1"]), &half)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("u8") && message.contains("0.5"),
+        "{message}"
+    );
+    let large = run(&cast(UINT8, &["N", "3"]), &counting(100, &[3]))
+        .unwrap_err()
+        .to_string();
     assert!(large.contains("256"), "{large}");
 }
 
@@ -166,7 +198,13 @@ fn inputs_of_other_types_are_converted() {
 fn outputs_of_other_types_are_converted() {
     let bytes = graph(13)
         .input("x", FLOAT, &["N", "3"])
-        .node("best", "ArgMax", &["x"], "best", vec![int("axis", 1), int("keepdims", 0)])
+        .node(
+            "best",
+            "ArgMax",
+            &["x"],
+            "best",
+            vec![int("axis", 1), int("keepdims", 0)],
+        )
         .node("shape", "Shape", &["x"], "shape", vec![])
         .output("best")
         .output("shape")
@@ -184,23 +222,38 @@ fn a_misfit_inside_the_model_names_its_node() {
         .node("first/conv", "Conv", &["x", "w"], "y", vec![])
         .output("y")
         .bytes();
-    let message = run(&bytes, &counting(1, &[2, 4, 4])).unwrap_err().to_string();
-    for part in ["tiny.onnx", "Conv", "first/conv", "rewriting and export still work"] {
+    let message = run(&bytes, &counting(1, &[2, 4, 4]))
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "tiny.onnx",
+        "Conv",
+        "first/conv",
+        "rewriting and export still work",
+    ] {
         assert!(message.contains(part), "{part}: {message}");
     }
 }
 
 #[test]
 fn what_is_no_model_is_refused() {
-    for bytes in [&b"version https://git-lfs.github.com/spec/v1\n"[..], b"", &[8, 8]] {
-        let error = Session::load(Model::new("x.onnx", bytes), &[]).err().expect("refused");
+    for bytes in [
+        &b"version https://git-lfs.github.com/spec/v1\n"[..],
+        b"",
+        &[8, 8],
+    ] {
+        let error = Session::load(Model::new("x.onnx", bytes), &[])
+            .err()
+            .expect("refused");
         assert!(matches!(error, Error::NotAModel { .. }), "{error}");
     }
 }
 
 #[test]
 fn inputs_and_data_must_be_as_many() {
-    let message = Session::load(Model::new("m.onnx", &double("N")), &[]).err().expect("refused");
+    let message = Session::load(Model::new("m.onnx", &double("N")), &[])
+        .err()
+        .expect("refused");
     assert!(message.to_string().contains("x Nx3"), "{message}");
 }
 
@@ -209,12 +262,17 @@ fn external_data_outside_the_folder_are_not_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let inside = folder.path().join("model");
     std::fs::create_dir(&inside).expect("a folder");
-    let weight: Vec<u8> = [2f32, 3.0, 4.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+    let weight: Vec<u8> = [2f32, 3.0, 4.0]
+        .iter()
+        .flat_map(|f| f.to_le_bytes())
+        .collect();
     std::fs::write(folder.path().join("w.bin"), &weight).expect("written");
     std::fs::write(inside.join("w.bin"), &weight).expect("written");
     let with = |location: &str| {
-        let location =
-            StringStringEntryProto { key: "location".into(), value: location.into() };
+        let location = StringStringEntryProto {
+            key: "location".into(),
+            value: location.into(),
+        };
         graph(13)
             .input("x", FLOAT, &["N", "3"])
             .tensor(TensorProto {
@@ -233,7 +291,10 @@ fn external_data_outside_the_folder_are_not_read() {
         let session = Session::load(Model::new("m.onnx", bytes).in_folder(&inside), &[vec![3]])?;
         collect(&session, &counting(1, &[3]))
     };
-    assert_eq!(load(&with("w.bin")).expect("runs")[0][0].data, [0.0, 3.0, 8.0]);
+    assert_eq!(
+        load(&with("w.bin")).expect("runs")[0][0].data,
+        [0.0, 3.0, 8.0]
+    );
     for escape in ["../w.bin", "/etc/hostname", "missing.bin"] {
         assert!(load(&with(escape)).is_err(), "{escape}");
     }
@@ -244,10 +305,28 @@ fn external_data_outside_the_folder_are_not_read() {
 fn operators_that_onnx_dropped_still_run() {
     let bytes = graph(7)
         .input("x", FLOAT, &["N", "2", "4", "5"])
-        .node("", "ImageScaler", &["x"], "a", vec![float("scale", 2.0), floats("bias", &[1.0, -1.0])])
-        .node("", "Affine", &["a"], "b", vec![float("alpha", 0.5), float("beta", 3.0)])
+        .node(
+            "",
+            "ImageScaler",
+            &["x"],
+            "a",
+            vec![float("scale", 2.0), floats("bias", &[1.0, -1.0])],
+        )
+        .node(
+            "",
+            "Affine",
+            &["a"],
+            "b",
+            vec![float("alpha", 0.5), float("beta", 3.0)],
+        )
         .node("", "Crop", &["b"], "c", vec![ints("border", &[1, 0, 2, 1])])
-        .node("", "Crop", &["b"], "d", vec![ints("border", &[3, 1, 0, 0]), ints("scale", &[2, 1])])
+        .node(
+            "",
+            "Crop",
+            &["b"],
+            "d",
+            vec![ints("border", &[3, 1, 0, 0]), ints("scale", &[2, 1])],
+        )
         .output("c")
         .output("d")
         .bytes();
@@ -277,20 +356,38 @@ fn upsample_of_both_operator_sets_runs() {
     let scales = [1.0, 1.0, 2.0, 3.0];
     let seven = graph(7)
         .input("x", FLOAT, &["N", "1", "2", "2"])
-        .node("up", "Upsample", &["x"], "y", vec![floats("scales", &scales), string("mode", "nearest")])
+        .node(
+            "up",
+            "Upsample",
+            &["x"],
+            "y",
+            vec![floats("scales", &scales), string("mode", "nearest")],
+        )
         .output("y")
         .bytes();
     let nine = graph(9)
         .input("x", FLOAT, &["N", "1", "2", "2"])
         .floats("scales", &[4], &scales)
-        .node("up", "Upsample", &["x", "scales"], "y", vec![string("mode", "nearest")])
+        .node(
+            "up",
+            "Upsample",
+            &["x", "scales"],
+            "y",
+            vec![string("mode", "nearest")],
+        )
         .output("y")
         .bytes();
     for bytes in [seven, nine] {
         let sample = run(&bytes, &counting(1, &[1, 2, 2])).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(sample[0][0].shape, [1, 1, 4, 6]);
-        let rows = [[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 3.0, 3.0, 3.0]];
-        assert_eq!(sample[0][0].data, [rows[0], rows[0], rows[1], rows[1]].concat());
+        let rows = [
+            [0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+            [2.0, 2.0, 2.0, 3.0, 3.0, 3.0],
+        ];
+        assert_eq!(
+            sample[0][0].data,
+            [rows[0], rows[0], rows[1], rows[1]].concat()
+        );
     }
 }
 
@@ -307,13 +404,26 @@ fn progress_is_told_and_a_run_can_be_cancelled() {
             cancel.store(true, Ordering::Relaxed);
         }
     };
-    let control = Control { progress: Some(&progress), cancel: Some(&cancel) };
+    let control = Control {
+        progress: Some(&progress),
+        cancel: Some(&cancel),
+    };
     let mut folded = 0;
-    let outcome = session.stream(&data, &control, |i, _| i, |index, i| {
-        assert_eq!((index, i), (folded, folded));
-        folded += 1;
-    });
+    let outcome = session.stream(
+        &data,
+        &control,
+        |i, _| i,
+        |index, i| {
+            assert_eq!((index, i), (folded, folded));
+            folded += 1;
+        },
+    );
     assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
     assert!(folded < 100);
-    assert!(seen.into_inner().expect("not poisoned").iter().all(|s| s.1 == 100));
+    assert!(
+        seen.into_inner()
+            .expect("not poisoned")
+            .iter()
+            .all(|s| s.1 == 100)
+    );
 }

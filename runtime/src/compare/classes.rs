@@ -24,7 +24,9 @@ pub(super) fn winner(scores: &[f32]) -> Option<usize> {
 
 /// Whether `class` is among the `count` highest scores.
 pub(super) fn among(scores: &[f32], class: usize, count: usize) -> bool {
-    let Some(&own) = scores.get(class) else { return false };
+    let Some(&own) = scores.get(class) else {
+        return false;
+    };
     if scores.iter().any(|s| s.is_nan()) {
         return false;
     }
@@ -37,7 +39,10 @@ mod tests {
     use super::*;
 
     fn array(shape: &[usize]) -> Array {
-        Array { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] }
+        Array {
+            shape: shape.to_vec(),
+            data: vec![0.0; shape.iter().product()],
+        }
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl Comparison {
         let mut reasons = Vec::new();
         if self.non_finite > 0 {
             let count = self.non_finite;
-            reasons.push(format!("{count} output values are NaN or infinite in one model only"));
+            reasons.push(format!(
+                "{count} output values are NaN or infinite in one model only"
+            ));
         }
         if let Some(limit) = limits.max_drop {
             match self.top1 {
@@ -111,7 +113,9 @@ impl Comparison {
             && self.relative_error > limit
         {
             let error = self.relative_error;
-            reasons.push(format!("the relative error is {error:.3e}, more than the {limit} allowed"));
+            reasons.push(format!(
+                "the relative error is {error:.3e}, more than the {limit} allowed"
+            ));
         }
         reasons
     }
@@ -129,7 +133,10 @@ pub struct CompareOptions {
 
 impl Default for CompareOptions {
     fn default() -> Self {
-        Self { shift: false, cache_bytes: 1 << 30 }
+        Self {
+            shift: false,
+            cache_bytes: 1 << 30,
+        }
     }
 }
 
@@ -175,7 +182,9 @@ impl<'a> Reference<'a> {
         control: &Control,
     ) -> Result<Self, Error> {
         if data.is_empty() {
-            return Err(Error::Empty { path: data.path().into() });
+            return Err(Error::Empty {
+                path: data.path().into(),
+            });
         }
         let session = Session::load(original, data.shapes())?;
         let (first, _) = session.run(&data.batch(0..1)?)?;
@@ -247,10 +256,17 @@ impl<'a> Reference<'a> {
                 Ok(())
             },
         )?;
-        let Some(sums) = sums else { return Err(Error::Empty { path: self.data.path().into() }) };
+        let Some(sums) = sums else {
+            return Err(Error::Empty {
+                path: self.data.path().into(),
+            });
+        };
         let shifted = match self.consistency {
             Some(original) => shift::consistency(&session, self.data, Some(&classes), control)?
-                .map(|rewritten| Pair { original, rewritten }),
+                .map(|rewritten| Pair {
+                    original,
+                    rewritten,
+                }),
             None => None,
         };
         Ok(self.comparison(sums, shifted))
@@ -276,7 +292,13 @@ impl<'a> Reference<'a> {
 
     fn known_classes(&self) -> Option<Vec<Option<usize>>> {
         let output = self.classes?;
-        Some(self.kept.as_ref()?.iter().map(|s| winner(&s[output].data)).collect())
+        Some(
+            self.kept
+                .as_ref()?
+                .iter()
+                .map(|s| winner(&s[output].data))
+                .collect(),
+        )
     }
 
     fn require_labels(&self, classes: usize) -> Result<(), Error> {
@@ -307,8 +329,10 @@ impl<'a> Reference<'a> {
                 reason: format!("{} outputs against {}", ours.len(), theirs.len()),
             });
         }
-        let named: Option<Vec<usize>> =
-            ours.iter().map(|name| theirs.iter().position(|other| other == name)).collect();
+        let named: Option<Vec<usize>> = ours
+            .iter()
+            .map(|name| theirs.iter().position(|other| other == name))
+            .collect();
         Ok(named.unwrap_or_else(|| (0..ours.len()).collect()))
     }
 
@@ -348,7 +372,10 @@ impl<'a> Reference<'a> {
             let winners = scores.map(|s| winner(s));
             sums.classes.push(winners[1]);
             sums.agreed += usize::from(winners[0].is_some() && winners[0] == winners[1]);
-            let label = self.data.label(first + offset).and_then(|l| usize::try_from(l).ok());
+            let label = self
+                .data
+                .label(first + offset)
+                .and_then(|l| usize::try_from(l).ok());
             if let Some(label) = label {
                 for (i, scores) in scores.iter().enumerate() {
                     sums.top1[i] += usize::from(winners[i] == Some(label));
@@ -395,7 +422,11 @@ impl<'a> Reference<'a> {
             non_finite: sums.tallies.iter().map(|t| t.non_finite).sum(),
             shift_consistency,
             seconds: Pair {
-                original: if self.kept.is_some() { self.seconds } else { sums.seconds[0] },
+                original: if self.kept.is_some() {
+                    self.seconds
+                } else {
+                    sums.seconds[0]
+                },
                 rewritten: sums.seconds[1],
             },
             outputs,

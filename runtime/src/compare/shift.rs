@@ -55,7 +55,11 @@ pub(super) fn consistency(
         |pair| {
             match pair {
                 Some((here, there)) => {
-                    stable += here.iter().zip(&there).filter(|(h, t)| h.is_some() && h == t).count();
+                    stable += here
+                        .iter()
+                        .zip(&there)
+                        .filter(|(h, t)| h.is_some() && h == t)
+                        .count();
                 }
                 None => classifier = false,
             }
@@ -83,7 +87,9 @@ fn plane(data: &Dataset) -> Option<[usize; 4]> {
 
 /// Shifts one sample of a batch up, down, left or right.
 fn shift(data: &Dataset, batch: &mut Array, sample: usize, direction: usize) {
-    let Some([planes, height, width, depth]) = plane(data) else { return };
+    let Some([planes, height, width, depth]) = plane(data) else {
+        return;
+    };
     let length = elements(&[planes, height, width, depth]).unwrap_or(0);
     let pixels = &mut batch.data[sample * length..(sample + 1) * length];
     let source = pixels.to_vec();
@@ -113,7 +119,8 @@ mod tests {
     fn borders_are_repeated() {
         let image = Array::new(vec![1, 2, 3], (1..=6).map(|i| i as f32).collect()).unwrap();
         let data =
-            Dataset::from_arrays("image", vec![image.clone()], None, &DataOptions::default()).unwrap();
+            Dataset::from_arrays("image", vec![image.clone()], None, &DataOptions::default())
+                .unwrap();
         let expected = [
             [4.0, 5.0, 6.0, 4.0, 5.0, 6.0],
             [1.0, 2.0, 3.0, 1.0, 2.0, 3.0],

@@ -21,7 +21,11 @@ pub(super) struct Tally {
 impl Tally {
     /// The sums of one sample.
     pub fn of(original: &[f32], rewritten: &[f32]) -> Self {
-        let mut tally = Self { low: f64::INFINITY, high: f64::NEG_INFINITY, ..Self::default() };
+        let mut tally = Self {
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            ..Self::default()
+        };
         let mut sum = 0.0;
         for (&x, &y) in original.iter().zip(rewritten) {
             if !(x.is_finite() && y.is_finite()) {
@@ -75,7 +79,11 @@ impl Tally {
     /// ‖rewritten − original‖ / ‖original − its mean‖; infinite where a constant
     /// output is not met.
     pub fn relative(&self) -> f64 {
-        if self.error == 0.0 { 0.0 } else { (self.error / self.deviation).sqrt() }
+        if self.error == 0.0 {
+            0.0
+        } else {
+            (self.error / self.deviation).sqrt()
+        }
     }
 
     /// Peak signal-to-noise ratio in dB with its peak; `None` where both are equal.
@@ -119,7 +127,10 @@ mod tests {
         let tally = Tally::of(&[1.0, 3.0], &[1.0, 4.0]);
         assert!((tally.relative() - 1.0 / 2f64.sqrt()).abs() < 1e-15);
         assert_eq!(Tally::of(&[5.0, 5.0], &[5.0, 5.0]).relative(), 0.0);
-        assert_eq!(Tally::of(&[5.0, 5.0], &[5.0, 6.0]).relative(), f64::INFINITY);
+        assert_eq!(
+            Tally::of(&[5.0, 5.0], &[5.0, 6.0]).relative(),
+            f64::INFINITY
+        );
     }
 
     #[test]
@@ -131,7 +142,9 @@ mod tests {
 
     #[test]
     fn psnr_of_a_fraction_image() {
-        let (db, peak) = Tally::of(&[0.0, 0.5, 1.0, 0.2], &[0.1, 0.6, 1.1, 0.3]).psnr().unwrap();
+        let (db, peak) = Tally::of(&[0.0, 0.5, 1.0, 0.2], &[0.1, 0.6, 1.1, 0.3])
+            .psnr()
+            .unwrap();
         assert!((db - 20.0).abs() < 1e-5 && peak == 1.0, "{db}");
     }
 }

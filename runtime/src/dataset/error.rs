@@ -6,7 +6,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The file or folder cannot be opened.
-    #[error("{path}: {source}; --data takes an .npz file, an ONNX test_data_set folder or a folder of images")]
+    #[error(
+        "{path}: {source}; --data takes an .npz file, an ONNX test_data_set folder or a folder of images"
+    )]
     Open {
         /// The file.
         path: String,
@@ -14,7 +16,9 @@ pub enum DataError {
         source: io::Error,
     },
     /// The file is of no kind that is understood.
-    #[error("{path}: {found}; --data takes an .npz file, an ONNX test_data_set folder or a folder of images")]
+    #[error(
+        "{path}: {found}; --data takes an .npz file, an ONNX test_data_set folder or a folder of images"
+    )]
     Kind {
         /// The file.
         path: String,
@@ -42,7 +46,9 @@ pub enum DataError {
         keys: String,
     },
     /// No array can serve as input.
-    #[error("{path}: no float or uint8 array of rank 2 or more to feed; the file holds {keys}: name one (FILE:KEY)")]
+    #[error(
+        "{path}: no float or uint8 array of rank 2 or more to feed; the file holds {keys}: name one (FILE:KEY)"
+    )]
     NoInput {
         /// The file.
         path: String,
@@ -74,7 +80,9 @@ pub enum DataError {
         wanted: &'static str,
     },
     /// Labels and samples differ in number.
-    #[error("{path}: {labels} labels in {key:?} for {samples} samples; there must be one label a sample")]
+    #[error(
+        "{path}: {labels} labels in {key:?} for {samples} samples; there must be one label a sample"
+    )]
     LabelCount {
         /// The file.
         path: String,
@@ -86,7 +94,9 @@ pub enum DataError {
         samples: usize,
     },
     /// An array is larger than the limit.
-    #[error("{path}: array {key:?} takes {bytes} bytes, more than the limit of {limit}; split the file")]
+    #[error(
+        "{path}: array {key:?} takes {bytes} bytes, more than the limit of {limit}; split the file"
+    )]
     TooLarge {
         /// The file.
         path: String,
@@ -128,7 +138,9 @@ pub enum DataError {
         cause: String,
     },
     /// Images of several sizes.
-    #[error("{path}: {found}, but the images before are {expected}; bring them to one size with --preprocess resize=256,crop=224")]
+    #[error(
+        "{path}: {found}, but the images before are {expected}; bring them to one size with --preprocess resize=256,crop=224"
+    )]
     ImageSize {
         /// The image.
         path: String,

@@ -29,7 +29,10 @@ pub(super) fn list(path: &str) -> Result<Option<Folder>, DataError> {
     }
     if classes.is_empty() {
         let files: Vec<PathBuf> = files.into_iter().filter(|f| is_image(f)).collect();
-        return Ok((!files.is_empty()).then_some(Folder { files, labels: None }));
+        return Ok((!files.is_empty()).then_some(Folder {
+            files,
+            labels: None,
+        }));
     }
     let numbers: Option<Vec<i64>> = classes.iter().map(|(name, _)| name.parse().ok()).collect();
     let numbers = numbers.unwrap_or_else(|| (0..).take(classes.len()).collect());
@@ -38,12 +41,18 @@ pub(super) fn list(path: &str) -> Result<Option<Folder>, DataError> {
         labels.resize(labels.len() + images.len(), label);
         files.extend(images);
     }
-    Ok(Some(Folder { files, labels: Some(labels) }))
+    Ok(Some(Folder {
+        files,
+        labels: Some(labels),
+    }))
 }
 
 /// Folders and files of `path`, each in alphabetical order, hidden ones left out.
 fn entries(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
-    let open = |source| DataError::Open { path: path.display().to_string(), source };
+    let open = |source| DataError::Open {
+        path: path.display().to_string(),
+        source,
+    };
     let mut paths = fs::read_dir(path)
         .map_err(open)?
         .map(|entry| Ok(entry?.path()))
@@ -55,7 +64,9 @@ fn entries(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn is_image(path: &Path) -> bool {
@@ -65,14 +76,25 @@ fn is_image(path: &Path) -> bool {
 
 /// Decodes an image: red, green and blue, 0 to 255, channel by channel.
 pub(super) fn read(path: &Path) -> Result<Sample, DataError> {
-    let refuse = |cause: String| DataError::Image { path: path.display().to_string(), cause };
+    let refuse = |cause: String| DataError::Image {
+        path: path.display().to_string(),
+        cause,
+    };
     let mut reader = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .map_err(|e| refuse(e.to_string()))?;
     reader.limits(image::Limits::default());
-    let pixels = reader.decode().map_err(|e| refuse(e.to_string()))?.into_rgb8();
+    let pixels = reader
+        .decode()
+        .map_err(|e| refuse(e.to_string()))?
+        .into_rgb8();
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
     let raw = pixels.into_raw();
-    let data = (0..3).flat_map(|c| raw.iter().skip(c).step_by(3).map(|&b| b.into())).collect();
-    Ok(Sample { shape: vec![3, height, width], data })
+    let data = (0..3)
+        .flat_map(|c| raw.iter().skip(c).step_by(3).map(|&b| b.into()))
+        .collect();
+    Ok(Sample {
+        shape: vec![3, height, width],
+        data,
+    })
 }

@@ -53,7 +53,10 @@ impl Column {
             Values::Bytes(bytes) => bytes[range].iter().map(|&b| b.into()).collect(),
             Values::Floats(floats) => floats[range].to_vec(),
         };
-        Sample { shape: self.sample.clone(), data }
+        Sample {
+            shape: self.sample.clone(),
+            data,
+        }
     }
 }
 
@@ -80,8 +83,10 @@ impl Dataset {
     /// [`DataError`], naming the file and what to do.
     pub fn open(spec: &str, options: &DataOptions) -> Result<Self, DataError> {
         let (path, keys) = keys_of(spec);
-        let metadata = std::fs::metadata(path)
-            .map_err(|source| DataError::Open { path: path.into(), source })?;
+        let metadata = std::fs::metadata(path).map_err(|source| DataError::Open {
+            path: path.into(),
+            source,
+        })?;
         if !metadata.is_dir() {
             return if Path::new(path).extension().is_some_and(|e| e == "npy") {
                 let column = npz::read_npy(path, options.max_bytes)?;
@@ -132,7 +137,12 @@ impl Dataset {
                         wanted: "it holds another number of elements",
                     });
                 }
-                Ok(Column { key, count, sample, values: Values::Floats(array.data) })
+                Ok(Column {
+                    key,
+                    count,
+                    sample,
+                    values: Values::Floats(array.data),
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         Self::of_columns(name, columns, labels, options)
@@ -155,7 +165,12 @@ impl Dataset {
             .map(|(i, sample)| {
                 let length = elements(sample).unwrap_or(0).saturating_mul(count);
                 let values = Values::Bytes((0..length).map(|_| next()).collect());
-                Column { key: format!("input {i}"), count, sample: sample.clone(), values }
+                Column {
+                    key: format!("input {i}"),
+                    count,
+                    sample: sample.clone(),
+                    values,
+                }
             })
             .collect();
         Self {
@@ -262,7 +277,10 @@ impl Dataset {
     pub fn batch(&self, range: Range<usize>) -> Result<Vec<Array>, DataError> {
         let count = range.len();
         let mut arrays: Vec<Array> = (self.shapes.iter())
-            .map(|shape| Array { shape: [&[count], shape.as_slice()].concat(), data: Vec::new() })
+            .map(|shape| Array {
+                shape: [&[count], shape.as_slice()].concat(),
+                data: Vec::new(),
+            })
             .collect();
         for index in range {
             for (array, sample) in arrays.iter_mut().zip(self.sample(index)?) {
@@ -283,14 +301,21 @@ impl Dataset {
     fn sample(&self, index: usize) -> Result<Vec<Sample>, DataError> {
         let at = self.chosen[index];
         let (mut inputs, options) = match &self.source {
-            Source::Columns(columns) => {
-                (columns.iter().map(|c| c.sample(at)).collect(), self.options.clone())
-            }
+            Source::Columns(columns) => (
+                columns.iter().map(|c| c.sample(at)).collect(),
+                self.options.clone(),
+            ),
             Source::Images(files) => {
                 // An image file has no axis order of its own.
                 let stored = Layout::Nchw;
                 let sample = images::read(&files[at])?;
-                (vec![sample], DataOptions { stored, ..self.options.clone() })
+                (
+                    vec![sample],
+                    DataOptions {
+                        stored,
+                        ..self.options.clone()
+                    },
+                )
             }
         };
         if let Some(first) = inputs.first_mut() {

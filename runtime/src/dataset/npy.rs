@@ -80,7 +80,10 @@ impl Header {
             return Err(format!("its header takes {length} bytes"));
         }
         let mut text = String::new();
-        reader.take(length.into()).read_to_string(&mut text).map_err(|e| e.to_string())?;
+        reader
+            .take(length.into())
+            .read_to_string(&mut text)
+            .map_err(|e| e.to_string())?;
         Self::parse(&text).ok_or_else(|| format!("its header is not understood: {}", text.trim()))
     }
 
@@ -116,17 +119,30 @@ impl Header {
         };
         let size = descr.get(2..).and_then(|s| s.parse().ok()).unwrap_or(0);
         let big_endian = bytes[0] == b'>';
-        Some(Self { descr, kind, size, big_endian, fortran, shape })
+        Some(Self {
+            descr,
+            kind,
+            size,
+            big_endian,
+            fortran,
+            shape,
+        })
     }
 
     /// The elements as `f32`, in C order.
     pub fn floats(&self, reader: impl Read) -> Result<Vec<f32>, String> {
         match (self.kind, self.size) {
-            (Kind::Float, 2) => self.values(reader, |b| half::f16::from_bits(u16::from_le_bytes(b)).to_f32()),
+            (Kind::Float, 2) => self.values(reader, |b| {
+                half::f16::from_bits(u16::from_le_bytes(b)).to_f32()
+            }),
             (Kind::Float, 4) => self.values(reader, f32::from_le_bytes),
             (Kind::Float, 8) => self.values(reader, |b| f64::from_le_bytes(b) as f32),
             (Kind::Unsigned | Kind::Bool, 1) => self.values(reader, |[b]: [u8; 1]| f32::from(b)),
-            _ => Ok(self.integers(reader)?.into_iter().map(|v| v as f32).collect()),
+            _ => Ok(self
+                .integers(reader)?
+                .into_iter()
+                .map(|v| v as f32)
+                .collect()),
         }
     }
 
@@ -142,12 +158,14 @@ impl Header {
             (Kind::Signed, 2) => self.values(reader, |b| i16::from_le_bytes(b).into()),
             (Kind::Signed, 4) => self.values(reader, |b| i32::from_le_bytes(b).into()),
             (Kind::Signed, 8) => self.values(reader, i64::from_le_bytes),
-            (Kind::Unsigned | Kind::Bool, 1) => self.values(reader, |b| u8::from_le_bytes(b).into()),
+            (Kind::Unsigned | Kind::Bool, 1) => {
+                self.values(reader, |b| u8::from_le_bytes(b).into())
+            }
             (Kind::Unsigned, 2) => self.values(reader, |b| u16::from_le_bytes(b).into()),
             (Kind::Unsigned, 4) => self.values(reader, |b| u32::from_le_bytes(b).into()),
-            (Kind::Unsigned, 8) => {
-                self.values(reader, |b| u64::from_le_bytes(b).try_into().unwrap_or(i64::MAX))
-            }
+            (Kind::Unsigned, 8) => self.values(reader, |b| {
+                u64::from_le_bytes(b).try_into().unwrap_or(i64::MAX)
+            }),
             _ => Err(format!("type {} is no integer", self.descr)),
         }
     }
@@ -163,9 +181,9 @@ impl Header {
         let mut buffer = vec![0; SIZE << 14];
         while values.len() < count {
             let bytes = &mut buffer[..SIZE * (count - values.len()).min(1 << 14)];
-            reader.read_exact(bytes).map_err(|e| {
-                format!("it ends before its {count} elements are read ({e})")
-            })?;
+            reader
+                .read_exact(bytes)
+                .map_err(|e| format!("it ends before its {count} elements are read ({e})"))?;
             let (elements, _) = bytes.as_chunks::<SIZE>();
             values.extend(elements.iter().map(|&element| {
                 let mut element = element;
@@ -181,7 +199,11 @@ impl Header {
             Ok(_) => return Err(format!("more bytes follow its {count} elements")),
             Err(e) => return Err(e.to_string()),
         }
-        Ok(if self.fortran { c_order(&values, &self.shape) } else { values })
+        Ok(if self.fortran {
+            c_order(&values, &self.shape)
+        } else {
+            values
+        })
     }
 }
 
@@ -194,7 +216,12 @@ impl fmt::Display for Header {
             Kind::Bool => return write!(f, "bool {}", crate::array::show(&self.shape)),
             Kind::Other => return write!(f, "{} {}", self.descr, crate::array::show(&self.shape)),
         };
-        write!(f, "{kind}{} {}", 8 * self.size, crate::array::show(&self.shape))
+        write!(
+            f,
+            "{kind}{} {}",
+            8 * self.size,
+            crate::array::show(&self.shape)
+        )
     }
 }
 
@@ -263,10 +290,17 @@ pub(super) mod tests {
             (">i8", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd]),
         ];
         for (descr, data) in cases {
-            assert_eq!(floats(&npy(descr, false, "(1,)", data)), Ok(vec![-3.0]), "{descr}");
+            assert_eq!(
+                floats(&npy(descr, false, "(1,)", data)),
+                Ok(vec![-3.0]),
+                "{descr}"
+            );
         }
         assert_eq!(floats(&npy("|u1", false, "()", &[200])), Ok(vec![200.0]));
-        assert_eq!(floats(&npy("|b1", false, "(2,)", &[1, 0])), Ok(vec![1.0, 0.0]));
+        assert_eq!(
+            floats(&npy("|b1", false, "(2,)", &[1, 0])),
+            Ok(vec![1.0, 0.0])
+        );
     }
 
     #[test]
@@ -280,9 +314,19 @@ pub(super) mod tests {
     fn lies_are_found_out_before_memory_is_taken() {
         let huge = npy("<f4", false, "(4000000000, 4)", &[0; 64]);
         assert!(floats(&huge).unwrap_err().contains("16000000000"));
-        let overflow = npy("<f4", false, "(18446744073709551615, 18446744073709551615)", &[]);
+        let overflow = npy(
+            "<f4",
+            false,
+            "(18446744073709551615, 18446744073709551615)",
+            &[],
+        );
         assert!(floats(&overflow).unwrap_err().contains("overflows"));
-        for bytes in [&b""[..], b"\x93NUMPY\x01\x00\xff", b"\x93NUMPY\x09\x00\x00\x00", b"PK\x03\x04aaaa"] {
+        for bytes in [
+            &b""[..],
+            b"\x93NUMPY\x01\x00\xff",
+            b"\x93NUMPY\x09\x00\x00\x00",
+            b"PK\x03\x04aaaa",
+        ] {
             assert!(floats(bytes).is_err());
         }
         assert!(floats(&npy("<f4", false, "(2", &[0; 8])).is_err());

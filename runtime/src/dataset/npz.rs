@@ -42,7 +42,10 @@ pub(super) fn read(
             .position(|Entry { header: h, .. }| {
                 h.shape.len() >= 2 && h.numeric() && (h.kind == Kind::Float || h.is_u8())
             })
-            .ok_or_else(|| DataError::NoInput { path: path.into(), keys: npz.listing() })?,
+            .ok_or_else(|| DataError::NoInput {
+                path: path.into(),
+                keys: npz.listing(),
+            })?,
     };
     let labels = match keys.get(1) {
         Some(key) => Some(npz.find(key)?),
@@ -51,7 +54,9 @@ pub(super) fn read(
         }),
     };
     let column = npz.input(input, max_bytes)?;
-    let labels = labels.map(|at| npz.labels(at, column.count, max_bytes)).transpose()?;
+    let labels = labels
+        .map(|at| npz.labels(at, column.count, max_bytes))
+        .transpose()?;
     Ok((column, labels))
 }
 
@@ -59,7 +64,10 @@ pub(super) fn read(
 pub(super) fn read_npy(path: &str, max_bytes: u64) -> Result<Column, DataError> {
     let mut reader = BufReader::new(open(path)?);
     let header = Header::read(&mut reader).map_err(|cause| damaged(path, "the array", cause))?;
-    let key = Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or(path);
+    let key = Path::new(path)
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or(path);
     column(path, key, &header, reader, max_bytes)
 }
 
@@ -72,20 +80,32 @@ impl<'a> Npz<'a> {
         for index in 0..archive_file.len() {
             let mut entry = archive_file.by_index(index).map_err(archive)?;
             let name = entry.name().map_err(archive)?.into_owned();
-            let Some(key) = name.strip_suffix(".npy") else { continue };
-            let header =
-                Header::read(&mut entry).map_err(|cause| damaged(path, key, cause))?;
-            arrays.push(Entry { key: key.to_string(), index, header });
+            let Some(key) = name.strip_suffix(".npy") else {
+                continue;
+            };
+            let header = Header::read(&mut entry).map_err(|cause| damaged(path, key, cause))?;
+            arrays.push(Entry {
+                key: key.to_string(),
+                index,
+                header,
+            });
         }
-        Ok(Self { path, archive: archive_file, arrays })
+        Ok(Self {
+            path,
+            archive: archive_file,
+            arrays,
+        })
     }
 
     fn find(&self, key: &str) -> Result<usize, DataError> {
-        self.arrays.iter().position(|e| e.key == key).ok_or_else(|| DataError::MissingKey {
-            path: self.path.into(),
-            key: key.into(),
-            keys: self.listing(),
-        })
+        self.arrays
+            .iter()
+            .position(|e| e.key == key)
+            .ok_or_else(|| DataError::MissingKey {
+                path: self.path.into(),
+                key: key.into(),
+                keys: self.listing(),
+            })
     }
 
     /// `images (uint8 5000x1x28x28), labels (int64 5000)`
@@ -94,8 +114,12 @@ impl<'a> Npz<'a> {
         if self.arrays.is_empty() {
             return "no arrays".into();
         }
-        let mut names: Vec<String> =
-            self.arrays.iter().take(SHOWN).map(|e| format!("{} ({})", e.key, e.header)).collect();
+        let mut names: Vec<String> = self
+            .arrays
+            .iter()
+            .take(SHOWN)
+            .map(|e| format!("{} ({})", e.key, e.header))
+            .collect();
         if self.arrays.len() > SHOWN {
             names.push(format!("and {} more", self.arrays.len() - SHOWN));
         }
@@ -113,7 +137,13 @@ impl<'a> Npz<'a> {
     fn input(&mut self, at: usize, max_bytes: u64) -> Result<Column, DataError> {
         let entry = self.arrays[at].clone();
         let path = self.path;
-        column(path, &entry.key, &entry.header, self.reader(&entry)?, max_bytes)
+        column(
+            path,
+            &entry.key,
+            &entry.header,
+            self.reader(&entry)?,
+            max_bytes,
+        )
     }
 
     fn labels(&mut self, at: usize, samples: usize, max_bytes: u64) -> Result<Vec<i64>, DataError> {
@@ -139,10 +169,17 @@ impl<'a> Npz<'a> {
             });
         };
         if count != samples {
-            return Err(DataError::LabelCount { path: path.into(), key, labels: count, samples });
+            return Err(DataError::LabelCount {
+                path: path.into(),
+                key,
+                labels: count,
+                samples,
+            });
         }
         within(path, &key, &header, max_bytes)?;
-        header.integers(self.reader(&entry)?).map_err(|cause| damaged(path, &key, cause))
+        header
+            .integers(self.reader(&entry)?)
+            .map_err(|cause| damaged(path, &key, cause))
     }
 }
 
@@ -176,7 +213,12 @@ fn column(
         header.floats(reader).map(Values::Floats)
     };
     let values = values.map_err(|cause| damaged(path, key, cause))?;
-    Ok(Column { key: key.into(), count, sample: sample.to_vec(), values })
+    Ok(Column {
+        key: key.into(),
+        count,
+        sample: sample.to_vec(),
+        values,
+    })
 }
 
 /// Refuses an array whose elements, as they are kept, exceed `max_bytes`.
@@ -184,7 +226,12 @@ fn within(path: &str, key: &str, header: &Header, max_bytes: u64) -> Result<(), 
     let bytes = header.bytes().map_or(u128::MAX, |bytes| bytes as u128);
     if bytes > u128::from(max_bytes) {
         let (path, key) = (path.into(), key.into());
-        return Err(DataError::TooLarge { path, key, bytes, limit: max_bytes });
+        return Err(DataError::TooLarge {
+            path,
+            key,
+            bytes,
+            limit: max_bytes,
+        });
     }
     Ok(())
 }
@@ -195,15 +242,25 @@ fn refuse_pointer(path: &str) -> Result<(), DataError> {
     let read = open(path)?.read(&mut start).unwrap_or(0);
     if start[..read].starts_with(b"version https://git-lfs") {
         let found = "a Git LFS pointer, not the data: run git lfs pull".into();
-        return Err(DataError::Kind { path: path.into(), found });
+        return Err(DataError::Kind {
+            path: path.into(),
+            found,
+        });
     }
     Ok(())
 }
 
 fn open(path: &str) -> Result<File, DataError> {
-    File::open(path).map_err(|source| DataError::Open { path: path.into(), source })
+    File::open(path).map_err(|source| DataError::Open {
+        path: path.into(),
+        source,
+    })
 }
 
 fn damaged(path: &str, what: &str, cause: String) -> DataError {
-    DataError::Damaged { path: path.into(), what: what.into(), cause }
+    DataError::Damaged {
+        path: path.into(),
+        what: what.into(),
+        cause,
+    }
 }

@@ -94,8 +94,9 @@ impl Default for DataOptions {
 
 impl DataOptions {
     /// The keys of [`DataOptions::set`].
-    pub const KEYS: [&str; 9] =
-        ["scale", "mean", "std", "channels", "resize", "filter", "crop", "layout", "limit"];
+    pub const KEYS: [&str; 9] = [
+        "scale", "mean", "std", "channels", "resize", "filter", "crop", "layout", "limit",
+    ];
 
     /// Sets one option from text: `scale` a number or fraction (`1/255`), `mean`
     /// and `std` one number or one a channel (`0.485,0.456,0.406`), `channels`
@@ -116,7 +117,9 @@ impl DataOptions {
         let numbers = "one number or one a channel, separated by commas";
         match option {
             "scale" => {
-                let scale = fraction(value).filter(|s| *s != 0.0).ok_or_else(|| refuse(number))?;
+                let scale = fraction(value)
+                    .filter(|s| *s != 0.0)
+                    .ok_or_else(|| refuse(number))?;
                 self.scale = Some(scale);
             }
             "mean" => self.mean = list(value).ok_or_else(|| refuse(numbers))?,
@@ -165,7 +168,12 @@ impl DataOptions {
                 let limit = value.parse().ok().filter(|n| *n > 0);
                 self.limit = Some(limit.ok_or_else(|| refuse("a number of samples"))?);
             }
-            _ => return Err(refuse(&format!("the options are {}", Self::KEYS.join(", ")))),
+            _ => {
+                return Err(refuse(&format!(
+                    "the options are {}",
+                    Self::KEYS.join(", ")
+                )));
+            }
         }
         Ok(())
     }
@@ -193,7 +201,9 @@ impl DataOptions {
                 }
             }
         }
-        options.iter().try_for_each(|(option, value)| self.set(option, value))
+        options
+            .iter()
+            .try_for_each(|(option, value)| self.set(option, value))
     }
 }
 
@@ -235,7 +245,10 @@ mod tests {
         assert_eq!(options.crop, Some([224, 200]));
         assert_eq!(options.mean, [0.485, 0.456, 0.406]);
         assert_eq!(options.scale, Some(1.0 / 255.0));
-        assert_eq!((options.stored, options.layout), (Layout::Nhwc, Layout::Nhwc));
+        assert_eq!(
+            (options.stored, options.layout),
+            (Layout::Nhwc, Layout::Nhwc)
+        );
     }
 
     #[test]
@@ -251,7 +264,10 @@ mod tests {
             ("rotate", "90", "resize"),
         ];
         for (option, value, wanted) in cases {
-            let message = DataOptions::default().set(option, value).unwrap_err().to_string();
+            let message = DataOptions::default()
+                .set(option, value)
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(wanted), "{message}");
         }
         assert!(DataOptions::default().preprocess("224").is_err());

@@ -36,12 +36,36 @@ pub(super) fn apply(options: &DataOptions, sample: Sample) -> Result<Sample, Uns
         return Ok(Sample { shape, data });
     }
     let (mut image, stored) = match *shape.as_slice() {
-        [height, width] => (Image { channels: 1, height, width, data }, Layout::Nchw),
+        [height, width] => (
+            Image {
+                channels: 1,
+                height,
+                width,
+                data,
+            },
+            Layout::Nchw,
+        ),
         [a, b, c] => match options.stored {
-            Layout::Nchw => (Image { channels: a, height: b, width: c, data }, Layout::Nchw),
+            Layout::Nchw => (
+                Image {
+                    channels: a,
+                    height: b,
+                    width: c,
+                    data,
+                },
+                Layout::Nchw,
+            ),
             Layout::Nhwc => {
                 let data = transpose(&data, a * b, c);
-                (Image { channels: c, height: a, width: b, data }, Layout::Nhwc)
+                (
+                    Image {
+                        channels: c,
+                        height: a,
+                        width: b,
+                        data,
+                    },
+                    Layout::Nhwc,
+                )
             }
         },
         _ => return Err(("--data", "an image has two or three axes".into())),
@@ -49,25 +73,41 @@ pub(super) fn apply(options: &DataOptions, sample: Sample) -> Result<Sample, Uns
     match options.channels {
         Channels::Rgb => {}
         Channels::Bgr => image.reverse_channels(),
-        Channels::Grey => image.to_grey()?,
+        Channels::Grey => image.make_grey()?,
     }
     if let Some(size) = options.resize {
-        let [height, width] = resize::target(size, image.height, image.width)
-            .ok_or(("resize", "the image is empty or the new size too large".to_string()))?;
+        let [height, width] = resize::target(size, image.height, image.width).ok_or((
+            "resize",
+            "the image is empty or the new size too large".to_string(),
+        ))?;
         image = resize::resize(&image, height, width, options.filter);
     }
     if let Some([height, width]) = options.crop {
         image = image.crop(height, width)?;
     }
     normalise(options, image.channels, &mut image.data)?;
-    let Image { channels, height, width, data } = image;
+    let Image {
+        channels,
+        height,
+        width,
+        data,
+    } = image;
     let layout = if plane { stored } else { options.layout };
     Ok(match layout {
-        Layout::Nchw if plane => Sample { shape: vec![height, width], data },
-        Layout::Nchw => Sample { shape: vec![channels, height, width], data },
+        Layout::Nchw if plane => Sample {
+            shape: vec![height, width],
+            data,
+        },
+        Layout::Nchw => Sample {
+            shape: vec![channels, height, width],
+            data,
+        },
         Layout::Nhwc => {
             let data = transpose(&data, channels, height * width);
-            Sample { shape: vec![height, width, channels], data }
+            Sample {
+                shape: vec![height, width, channels],
+                data,
+            }
         }
     })
 }
@@ -81,10 +121,16 @@ fn normalise(options: &DataOptions, channels: usize, data: &mut [f32]) -> Result
         [] => Ok(vec![absent; channels]),
         [one] => Ok(vec![*one; channels]),
         many if many.len() == channels => Ok(many.to_vec()),
-        many => Err((option, format!("{} numbers for {channels} channel(s)", many.len()))),
+        many => Err((
+            option,
+            format!("{} numbers for {channels} channel(s)", many.len()),
+        )),
     };
     let scale = options.scale.unwrap_or(1.0);
-    let (mean, std) = (of("--mean", &options.mean, 0.0)?, of("--std", &options.std, 1.0)?);
+    let (mean, std) = (
+        of("--mean", &options.mean, 0.0)?,
+        of("--std", &options.std, 1.0)?,
+    );
     let length = data.len() / channels.max(1);
     for ((plane, mean), std) in data.chunks_mut(length.max(1)).zip(mean).zip(std) {
         for x in plane {
@@ -105,12 +151,16 @@ pub(super) struct Image {
 impl Image {
     fn reverse_channels(&mut self) {
         let plane = self.height * self.width;
-        let planes: Vec<f32> =
-            self.data.chunks(plane.max(1)).rev().flat_map(|p| p.iter().copied()).collect();
+        let planes: Vec<f32> = self
+            .data
+            .chunks(plane.max(1))
+            .rev()
+            .flat_map(|p| p.iter().copied())
+            .collect();
         self.data = planes;
     }
 
-    fn to_grey(&mut self) -> Result<(), Unsuited> {
+    fn make_grey(&mut self) -> Result<(), Unsuited> {
         match self.channels {
             1 => Ok(()),
             3 => {
@@ -141,13 +191,20 @@ impl Image {
                 data.extend_from_slice(&self.data[row..row + width]);
             }
         }
-        Ok(Image { channels: self.channels, height, width, data })
+        Ok(Image {
+            channels: self.channels,
+            height,
+            width,
+            data,
+        })
     }
 }
 
 /// A matrix of `rows` rows turned on its diagonal.
 fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|c| (0..rows).map(move |r| data[r * columns + c])).collect()
+    (0..columns)
+        .flat_map(|c| (0..rows).map(move |r| data[r * columns + c]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,7 +213,10 @@ mod tests {
 
     fn sample(shape: &[usize]) -> Sample {
         let count = shape.iter().product::<usize>();
-        Sample { shape: shape.to_vec(), data: (0..count).map(|i| i as f32).collect() }
+        Sample {
+            shape: shape.to_vec(),
+            data: (0..count).map(|i| i as f32).collect(),
+        }
     }
 
     fn options(text: &str) -> DataOptions {
@@ -167,7 +227,11 @@ mod tests {
 
     #[test]
     fn mean_is_in_the_order_handed_to_the_model() {
-        let out = apply(&options("channels=bgr,scale=1/2,mean=1,2,3,std=2"), sample(&[3, 1, 2])).unwrap();
+        let out = apply(
+            &options("channels=bgr,scale=1/2,mean=1,2,3,std=2"),
+            sample(&[3, 1, 2]),
+        )
+        .unwrap();
         // Planes (0, 1), (2, 3), (4, 5) reversed, halved, less the mean, halved.
         assert_eq!(out.data, [0.5, 0.75, -0.5, -0.25, -1.5, -1.25]);
     }
@@ -178,20 +242,32 @@ mod tests {
         let nchw = apply(&options("layout=nhwc-to-nchw"), stored.clone()).unwrap();
         assert_eq!(nchw.shape, [3, 2, 4]);
         assert_eq!(&nchw.data[..4], [0.0, 3.0, 6.0, 9.0]);
-        assert_eq!(apply(&options("layout=nchw-to-nhwc"), nchw).unwrap(), stored);
-        assert_eq!(apply(&options("layout=nhwc"), stored.clone()).unwrap(), stored);
+        assert_eq!(
+            apply(&options("layout=nchw-to-nhwc"), nchw).unwrap(),
+            stored
+        );
+        assert_eq!(
+            apply(&options("layout=nhwc"), stored.clone()).unwrap(),
+            stored
+        );
     }
 
     #[test]
     fn crop_keeps_the_centre() {
         let out = apply(&options("crop=2x1"), sample(&[5, 4])).unwrap();
-        assert_eq!((out.shape.as_slice(), out.data.as_slice()), (&[2, 1][..], &[5.0, 9.0][..]));
+        assert_eq!(
+            (out.shape.as_slice(), out.data.as_slice()),
+            (&[2, 1][..], &[5.0, 9.0][..])
+        );
         assert!(apply(&options("crop=6"), sample(&[5, 4])).is_err());
     }
 
     #[test]
     fn grey_is_luma() {
-        let white = Sample { shape: vec![3, 1, 1], data: vec![100.0, 200.0, 50.0] };
+        let white = Sample {
+            shape: vec![3, 1, 1],
+            data: vec![100.0, 200.0, 50.0],
+        };
         let out = apply(&options("channels=grey"), white).unwrap();
         assert_eq!(out.data, [(29_900.0 + 117_400.0 + 5_700.0) / 1000.0]);
     }
@@ -199,7 +275,10 @@ mod tests {
     #[test]
     fn unsuited_options_are_named() {
         let (option, cause) = apply(&options("mean=1,2,3"), sample(&[1, 2, 2])).unwrap_err();
-        assert_eq!((option, cause.as_str()), ("--mean", "3 numbers for 1 channel(s)"));
+        assert_eq!(
+            (option, cause.as_str()),
+            ("--mean", "3 numbers for 1 channel(s)")
+        );
         assert!(apply(&options("crop=1"), sample(&[7])).is_err());
     }
 }

@@ -18,7 +18,11 @@ pub(super) fn target(size: Resize, height: usize, width: usize) -> Option<[usize
         Resize::Shorter(side) => {
             let (short, long) = (height.min(width), height.max(width));
             let long = side.checked_mul(long)? / short;
-            if height <= width { [side, long] } else { [long, side] }
+            if height <= width {
+                [side, long]
+            } else {
+                [long, side]
+            }
         }
     };
     elements(&new).filter(|&n| n <= LARGEST).map(|_| new)
@@ -38,15 +42,27 @@ pub(super) fn resize(image: &Image, height: usize, width: usize, filter: Filter)
         }
         for (first, weights) in &rows {
             data.extend((0..width).map(|x| {
-                dot(weights, (*first..*first + weights.len()).map(|y| wide[y * width + x]))
+                dot(
+                    weights,
+                    (*first..*first + weights.len()).map(|y| wide[y * width + x]),
+                )
             }));
         }
     }
-    Image { channels: image.channels, height, width, data }
+    Image {
+        channels: image.channels,
+        height,
+        width,
+        data,
+    }
 }
 
 fn dot(weights: &[f64], values: impl Iterator<Item = f32>) -> f32 {
-    weights.iter().zip(values).map(|(w, v)| w * f64::from(v)).sum::<f64>() as f32
+    weights
+        .iter()
+        .zip(values)
+        .map(|(w, v)| w * f64::from(v))
+        .sum::<f64>() as f32
 }
 
 /// For each of `new` pixels along an axis of `old`: the first pixel it draws on
@@ -79,7 +95,12 @@ mod tests {
     use super::*;
 
     fn row(values: &[f32]) -> Image {
-        Image { channels: 1, height: 1, width: values.len(), data: values.to_vec() }
+        Image {
+            channels: 1,
+            height: 1,
+            width: values.len(),
+            data: values.to_vec(),
+        }
     }
 
     #[test]

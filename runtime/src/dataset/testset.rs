@@ -35,7 +35,9 @@ struct Tensor {
 pub(super) fn folders(path: &Path) -> Vec<PathBuf> {
     let is_set = |folder: &PathBuf| folder.join("input_0.pb").is_file();
     let own = Some(path.to_path_buf()).filter(is_set);
-    let sets = (0..).map(|i| path.join(format!("test_data_set_{i}"))).take_while(is_set);
+    let sets = (0..)
+        .map(|i| path.join(format!("test_data_set_{i}")))
+        .take_while(is_set);
     own.into_iter().chain(sets).collect()
 }
 
@@ -59,9 +61,12 @@ pub(super) fn read(folders: &[PathBuf], max_bytes: u64) -> Result<Vec<Column>, D
                 _ => (1, shape),
             };
             match columns.get_mut(i) {
-                Some(Column { count: all, sample: other, values: Values::Floats(values), .. })
-                    if *other == sample =>
-                {
+                Some(Column {
+                    count: all,
+                    sample: other,
+                    values: Values::Floats(values),
+                    ..
+                }) if *other == sample => {
                     *all += count;
                     values.extend(data);
                 }
@@ -75,7 +80,12 @@ pub(super) fn read(folders: &[PathBuf], max_bytes: u64) -> Result<Vec<Column>, D
                 }
                 None => {
                     let key = format!("input_{i}");
-                    columns.push(Column { key, count, sample, values: Values::Floats(data) });
+                    columns.push(Column {
+                        key,
+                        count,
+                        sample,
+                        values: Values::Floats(data),
+                    });
                 }
             }
         }
@@ -86,7 +96,10 @@ pub(super) fn read(folders: &[PathBuf], max_bytes: u64) -> Result<Vec<Column>, D
 /// The shape and elements of a tensor's file.
 fn tensor(path: &Path, max_bytes: u64) -> Result<(Vec<usize>, Vec<f32>), DataError> {
     let name = path.display().to_string();
-    let open = |source| DataError::Open { path: name.clone(), source };
+    let open = |source| DataError::Open {
+        path: name.clone(),
+        source,
+    };
     let damaged = |cause: String| DataError::Damaged {
         path: name.clone(),
         what: "the tensor".into(),
@@ -104,11 +117,17 @@ fn tensor(path: &Path, max_bytes: u64) -> Result<(Vec<usize>, Vec<f32>), DataErr
     let bytes = fs::read(path).map_err(open)?;
     let tensor = Tensor::decode(bytes.as_slice()).map_err(|e| damaged(e.to_string()))?;
     let shape = (tensor.dims.iter())
-        .map(|&d| usize::try_from(d).map_err(|_| damaged(format!("its axes are {:?}", tensor.dims))))
+        .map(|&d| {
+            usize::try_from(d).map_err(|_| damaged(format!("its axes are {:?}", tensor.dims)))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let data = tensor.floats(&shape).map_err(damaged)?;
     if elements(&shape) != Some(data.len()) {
-        return Err(damaged(format!("{} elements for the shape {}", data.len(), show(&shape))));
+        return Err(damaged(format!(
+            "{} elements for the shape {}",
+            data.len(),
+            show(&shape)
+        )));
     }
     Ok((shape, data))
 }
@@ -145,7 +164,11 @@ impl Tensor {
         Ok(match self.data_type {
             1 => self.floats.clone(),
             7 => self.int64s.iter().map(|&v| v as f32).collect(),
-            10 => self.int32s.iter().map(|&v| half::f16::from_bits(v as u16).to_f32()).collect(),
+            10 => self
+                .int32s
+                .iter()
+                .map(|&v| half::f16::from_bits(v as u16).to_f32())
+                .collect(),
             11 => self.doubles.iter().map(|&v| v as f32).collect(),
             12 | 13 => self.uint64s.iter().map(|&v| v as f32).collect(),
             _ => self.int32s.iter().map(|&v| v as f32).collect(),

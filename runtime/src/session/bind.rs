@@ -40,8 +40,15 @@ impl Binding {
 /// model has no batch axis; or the same axes but for some of extent 1 (a 28x28
 /// image for an input Nx1x28x28).
 pub(super) fn bind(model: &Model, input: &InputInfo, sample: &[usize]) -> Result<Binding, Error> {
-    let fixed = |batch| Ok(Binding { batch, sample: sample.to_vec() });
-    let Some(dims) = input.dims.as_deref() else { return fixed(Batch::Free) };
+    let fixed = |batch| {
+        Ok(Binding {
+            batch,
+            sample: sample.to_vec(),
+        })
+    };
+    let Some(dims) = input.dims.as_deref() else {
+        return fixed(Batch::Free);
+    };
     let batch = match dims.first() {
         Some(Dim::Fixed(n)) => Batch::Fixed(*n),
         _ => Batch::Free,
@@ -63,7 +70,10 @@ pub(super) fn bind(model: &Model, input: &InputInfo, sample: &[usize]) -> Result
         if let Some(known) = known
             && squeezed(&known) == squeezed(sample)
         {
-            return Ok(Binding { batch, sample: known });
+            return Ok(Binding {
+                batch,
+                sample: known,
+            });
         }
     } else if fits(dims, sample) {
         return fixed(Batch::None);
@@ -73,13 +83,16 @@ pub(super) fn bind(model: &Model, input: &InputInfo, sample: &[usize]) -> Result
         input: input.name.clone(),
         expected: input.shape(),
         found: show(sample),
-        remedy: remedy(dims, sample).into(),
+        remedy: remedy(dims, sample),
     })
 }
 
 fn fits(dims: &[Dim], sample: &[usize]) -> bool {
     dims.len() == sample.len()
-        && dims.iter().zip(sample).all(|(d, &n)| matches!(d, Dim::Free(_)) || *d == Dim::Fixed(n))
+        && dims
+            .iter()
+            .zip(sample)
+            .all(|(d, &n)| matches!(d, Dim::Free(_)) || *d == Dim::Fixed(n))
 }
 
 fn squeezed(shape: &[usize]) -> Vec<usize> {
@@ -116,7 +129,11 @@ mod tests {
             .iter()
             .map(|&d| usize::try_from(d).map_or(Dim::Free("N".into()), Dim::Fixed))
             .collect();
-        InputInfo { name: "x".into(), elem_type: 1, dims: Some(dims) }
+        InputInfo {
+            name: "x".into(),
+            elem_type: 1,
+            dims: Some(dims),
+        }
     }
 
     fn bound(dims: &[i64], sample: &[usize]) -> Result<Binding, Error> {
@@ -125,28 +142,42 @@ mod tests {
 
     #[test]
     fn batch_axis_is_recognised() {
-        let cases: [(&[i64], &[usize], Batch, &[usize]); 6] = [
-            (&[-1, 3, 8, 8], &[3, 8, 8], Batch::Free, &[3, 8, 8]),
-            (&[1, 3, -1, -1], &[3, 5, 6], Batch::Fixed(1), &[3, 5, 6]),
-            (&[4, 1, 28, 28], &[28, 28], Batch::Fixed(4), &[1, 28, 28]),
-            (&[3, 8, 8], &[3, 8, 8], Batch::None, &[3, 8, 8]),
-            (&[-1, 784], &[784], Batch::Free, &[784]),
-            (&[-1, 3, 8, 8], &[16, 3, 8, 8], Batch::None, &[16, 3, 8, 8]),
-        ];
-        for (dims, sample, batch, shape) in cases {
+        let check = |dims: &[i64], sample: &[usize], batch, shape: &[usize]| {
             let binding = bound(dims, sample).expect("fits");
-            assert_eq!(binding, Binding { batch, sample: shape.to_vec() }, "{dims:?} {sample:?}");
-        }
+            assert_eq!(
+                binding,
+                Binding {
+                    batch,
+                    sample: shape.to_vec()
+                },
+                "{dims:?} {sample:?}"
+            );
+        };
+        check(&[-1, 3, 8, 8], &[3, 8, 8], Batch::Free, &[3, 8, 8]);
+        check(&[1, 3, -1, -1], &[3, 5, 6], Batch::Fixed(1), &[3, 5, 6]);
+        check(&[4, 1, 28, 28], &[28, 28], Batch::Fixed(4), &[1, 28, 28]);
+        check(&[3, 8, 8], &[3, 8, 8], Batch::None, &[3, 8, 8]);
+        check(&[-1, 784], &[784], Batch::Free, &[784]);
+        check(&[-1, 3, 8, 8], &[16, 3, 8, 8], Batch::None, &[16, 3, 8, 8]);
     }
 
     #[test]
     fn a_misfit_names_both_shapes_and_a_remedy() {
-        let message = bound(&[-1, 3, 224, 224], &[224, 224, 3]).unwrap_err().to_string();
-        assert!(message.contains("Nx3x224x224") && message.contains("224x224x3"), "{message}");
+        let message = bound(&[-1, 3, 224, 224], &[224, 224, 3])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("Nx3x224x224") && message.contains("224x224x3"),
+            "{message}"
+        );
         assert!(message.contains("layout=nhwc-to-nchw"), "{message}");
-        let message = bound(&[1, 3, 32, 32], &[1, 32, 32]).unwrap_err().to_string();
+        let message = bound(&[1, 3, 32, 32], &[1, 32, 32])
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("--channels"), "{message}");
-        let message = bound(&[1, 3, 32, 32], &[3, 28, 28]).unwrap_err().to_string();
+        let message = bound(&[1, 3, 32, 32], &[3, 28, 28])
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("resize"), "{message}");
     }
 }

@@ -34,16 +34,30 @@ pub(super) fn prepare(
     outputs: Option<&[String]>,
     framework: &Onnx,
 ) -> Result<Prepared, Error> {
-    let refused = |cause: &str| Error::NotAModel { model: model.name.into(), cause: cause.into() };
+    let refused = |cause: &str| Error::NotAModel {
+        model: model.name.into(),
+        cause: cause.into(),
+    };
     let mut proto = ModelProto::decode(model.bytes).map_err(|e| refused(&e.to_string()))?;
     let functions: HashSet<(String, String)> = (proto.functions.iter())
-        .map(|f| (f.domain.clone().unwrap_or_default(), f.name.clone().unwrap_or_default()))
+        .map(|f| {
+            (
+                f.domain.clone().unwrap_or_default(),
+                f.name.clone().unwrap_or_default(),
+            )
+        })
         .collect();
-    let graph = proto.graph.as_mut().ok_or_else(|| refused("it holds no graph"))?;
+    let graph = proto
+        .graph
+        .as_mut()
+        .ok_or_else(|| refused("it holds no graph"))?;
     if let Some(names) = outputs {
         graph.output = names
             .iter()
-            .map(|name| ValueInfoProto { name: name.clone(), ..<_>::default() })
+            .map(|name| ValueInfoProto {
+                name: name.clone(),
+                ..<_>::default()
+            })
             .collect();
     }
     if graph.output.is_empty() {
@@ -57,16 +71,27 @@ pub(super) fn prepare(
                 || !framework.op_register.0.contains_key(&n.op_type)
                 || functions.contains(&(n.domain.clone(), n.op_type.clone()))
         })
-        .map(|n| Unsupported { operator: operator(n), node: displayed(n) })
+        .map(|n| Unsupported {
+            operator: operator(n),
+            node: displayed(n),
+        })
         .collect();
     if !unsupported.is_empty() {
-        return Err(Error::Unsupported { model: model.name.into(), operators: unsupported });
+        return Err(Error::Unsupported {
+            model: model.name.into(),
+            operators: unsupported,
+        });
     }
     scales_as_inputs(graph);
     let nodes = unique_names(graph);
     let inputs = inputs_of(graph);
     let outputs = graph.output.iter().map(|o| o.name.clone()).collect();
-    Ok(Prepared { proto, inputs, outputs, nodes })
+    Ok(Prepared {
+        proto,
+        inputs,
+        outputs,
+        nodes,
+    })
 }
 
 /// The operator with its domain where that is not ONNX's own.
@@ -93,7 +118,11 @@ fn nodes_of(graph: &GraphProto) -> impl Iterator<Item = &NodeProto> {
     while let Some(graph) = graphs.pop() {
         for node in &graph.node {
             nodes.push(node);
-            graphs.extend(node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)));
+            graphs.extend(
+                node.attribute
+                    .iter()
+                    .flat_map(|a| a.g.iter().chain(&a.graphs)),
+            );
         }
     }
     nodes.into_iter()
@@ -103,11 +132,23 @@ fn nodes_of(graph: &GraphProto) -> impl Iterator<Item = &NodeProto> {
 fn require_outputs(model: &Model, graph: &GraphProto) -> Result<(), Error> {
     let values: HashSet<&str> = (graph.input.iter().map(|v| v.name.as_str()))
         .chain(graph.initializer.iter().map(|t| t.name.as_str()))
-        .chain(graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str)))
+        .chain(
+            graph
+                .node
+                .iter()
+                .flat_map(|n| n.output.iter().map(String::as_str)),
+        )
         .filter(|name| !name.is_empty())
         .collect();
-    match graph.output.iter().find(|o| !values.contains(o.name.as_str())) {
-        Some(o) => Err(Error::NoValue { model: model.name.into(), value: o.name.clone() }),
+    match graph
+        .output
+        .iter()
+        .find(|o| !values.contains(o.name.as_str()))
+    {
+        Some(o) => Err(Error::NoValue {
+            model: model.name.into(),
+            value: o.name.clone(),
+        }),
         None => Ok(()),
     }
 }
@@ -128,19 +169,27 @@ fn prune(graph: &mut GraphProto) {
         if !values.insert(value) {
             continue;
         }
-        let Some(&node) = producer.get(value) else { continue };
+        let Some(&node) = producer.get(value) else {
+            continue;
+        };
         if !std::mem::replace(&mut nodes[node], true) {
             let node = &graph.node[node];
             open.extend(node.input.iter().map(String::as_str));
-            let inner = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
+            let inner = node
+                .attribute
+                .iter()
+                .flat_map(|a| a.g.iter().chain(&a.graphs));
             for graph in inner {
                 open.extend(graph.output.iter().map(|o| o.name.as_str()));
                 open.extend(nodes_of(graph).flat_map(|n| n.input.iter().map(String::as_str)));
             }
         }
     }
-    let initializers: Vec<bool> =
-        graph.initializer.iter().map(|t| values.contains(t.name.as_str())).collect();
+    let initializers: Vec<bool> = graph
+        .initializer
+        .iter()
+        .map(|t| values.contains(t.name.as_str()))
+        .collect();
     let dropped: HashSet<String> = (graph.initializer.iter().zip(&initializers))
         .filter(|(_, keep)| !**keep)
         .map(|(t, _)| t.name.clone())
@@ -161,7 +210,9 @@ fn scales_as_inputs(graph: &mut GraphProto) {
         if node.op_type != "Upsample" || node.input.len() != 1 {
             continue;
         }
-        let Some(at) = node.attribute.iter().position(|a| a.name == "scales") else { continue };
+        let Some(at) = node.attribute.iter().position(|a| a.name == "scales") else {
+            continue;
+        };
         let scales = node.attribute.remove(at).floats;
         let name = format!("{index}.upsample.scales");
         graph.initializer.push(TensorProto {
@@ -191,7 +242,12 @@ fn unique_names(graph: &mut GraphProto) -> HashMap<String, (String, String)> {
 /// The graph inputs that are no initializers (models of IR version 3 list both).
 fn inputs_of(graph: &GraphProto) -> Vec<InputInfo> {
     let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    graph.input.iter().filter(|v| !constants.contains(v.name.as_str())).map(input_info).collect()
+    graph
+        .input
+        .iter()
+        .filter(|v| !constants.contains(v.name.as_str()))
+        .map(input_info)
+        .collect()
 }
 
 fn input_info(value: &ValueInfoProto) -> InputInfo {
@@ -216,13 +272,23 @@ fn input_info(value: &ValueInfoProto) -> InputInfo {
         ),
         _ => (0, None),
     };
-    InputInfo { name: value.name.clone(), elem_type, dims }
+    InputInfo {
+        name: value.name.clone(),
+        elem_type,
+        dims,
+    }
 }
 
 /// The inputs that are no initializers, without translating the model.
 pub(super) fn inputs(model: &Model) -> Result<Vec<InputInfo>, Error> {
-    let refused = |cause: String| Error::NotAModel { model: model.name.into(), cause };
+    let refused = |cause: String| Error::NotAModel {
+        model: model.name.into(),
+        cause,
+    };
     let proto = ModelProto::decode(model.bytes).map_err(|e| refused(e.to_string()))?;
-    let graph = proto.graph.as_ref().ok_or_else(|| refused("it holds no graph".into()))?;
+    let graph = proto
+        .graph
+        .as_ref()
+        .ok_or_else(|| refused("it holds no graph".into()))?;
     Ok(inputs_of(graph))
 }

@@ -50,7 +50,11 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Fai
                 .map(|s| s.to_string())
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "without a message".into());
-            Err(Failure { cause: one_line(&message), node: None, panicked: true })
+            Err(Failure {
+                cause: one_line(&message),
+                node: None,
+                panicked: true,
+            })
         }
     }
 }
@@ -70,7 +74,8 @@ fn node_in(text: &str) -> Option<String> {
         Some(rest) => rest,
         None => {
             let (_, rest) = text.split_once('#')?;
-            rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(" \"")?
+            rest.trim_start_matches(|c: char| c.is_ascii_digit())
+                .strip_prefix(" \"")?
         }
     };
     rest.split_once('"').map(|(name, _)| name.to_string())

@@ -38,12 +38,19 @@ pub struct Model<'a> {
 impl<'a> Model<'a> {
     /// A model without external data.
     pub fn new(name: &'a str, bytes: &'a [u8]) -> Self {
-        Self { name, bytes, folder: None }
+        Self {
+            name,
+            bytes,
+            folder: None,
+        }
     }
 
     /// The same model, its external data in `folder`.
     pub fn in_folder(self, folder: &'a Path) -> Self {
-        Self { folder: Some(folder), ..self }
+        Self {
+            folder: Some(folder),
+            ..self
+        }
     }
 
     /// The model's inputs that are no initializers.
@@ -78,9 +85,15 @@ pub struct InputInfo {
 impl InputInfo {
     /// The shape as `Nx3x224x224`.
     pub fn shape(&self) -> String {
-        let Some(dims) = &self.dims else { return "any shape".into() };
+        let Some(dims) = &self.dims else {
+            return "any shape".into();
+        };
         let shown: Vec<String> = dims.iter().map(Dim::to_string).collect();
-        if shown.is_empty() { "scalar".into() } else { shown.join("x") }
+        if shown.is_empty() {
+            "scalar".into()
+        } else {
+            shown.join("x")
+        }
     }
 }
 
@@ -150,12 +163,19 @@ impl Session {
         samples: &[Vec<usize>],
     ) -> Result<Self, Error> {
         let framework = ops::framework();
-        let graph::Prepared { proto, inputs, outputs, nodes } =
-            graph::prepare(&model, outputs, &framework)?;
+        let graph::Prepared {
+            proto,
+            inputs,
+            outputs,
+            nodes,
+        } = graph::prepare(&model, outputs, &framework)?;
         if inputs.len() != samples.len() {
             return Err(Error::InputCount {
                 model: model.name.into(),
-                inputs: inputs.iter().map(|i| format!("{} {}", i.name, i.shape())).collect(),
+                inputs: inputs
+                    .iter()
+                    .map(|i| format!("{} {}", i.name, i.shape()))
+                    .collect(),
                 found: samples.len(),
             });
         }
@@ -183,7 +203,14 @@ impl Session {
             .map_err(|f| fail(Stage::Load, f))?;
         let plan = guarded(|| typed.into_optimized()?.into_runnable())
             .map_err(|f| fail(Stage::Optimise, f))?;
-        Ok(Self { model: model.name.into(), inputs: bound, outputs, nodes, plan, units })
+        Ok(Self {
+            model: model.name.into(),
+            inputs: bound,
+            outputs,
+            nodes,
+            plan,
+            units,
+        })
     }
 
     /// Runs the samples in `inputs`, one array an input, their first axis the
@@ -212,7 +239,10 @@ impl Session {
     /// A state to run in, for one thread.
     pub(crate) fn runner(&self) -> Result<Runner<'_>, Error> {
         let state = guarded(|| self.plan.spawn()).map_err(|f| self.failed(f))?;
-        Ok(Runner { session: self, state })
+        Ok(Runner {
+            session: self,
+            state,
+        })
     }
 
     /// Runs every sample of `data` on all threads. `map` gets a sample's index
@@ -234,10 +264,14 @@ impl Session {
             self.units,
             |range| {
                 let (samples, _) = self.run(&data.batch(range.clone())?)?;
-                Ok((range.clone().zip(samples)).map(|(i, s)| (i, map(i, s))).collect::<Vec<_>>())
+                Ok((range.clone().zip(samples))
+                    .map(|(i, s)| (i, map(i, s)))
+                    .collect::<Vec<_>>())
             },
             |results| {
-                results.into_iter().for_each(|(index, result)| fold(index, result));
+                results
+                    .into_iter()
+                    .for_each(|(index, result)| fold(index, result));
                 Ok(())
             },
         )
@@ -276,7 +310,10 @@ impl Session {
         let bits = 8 * datum.size_of() as i32 - i32::from(datum.is_signed());
         let high = 2f32.powi(bits);
         let low = if datum.is_signed() { -high } else { 0.0 };
-        match data.iter().find(|&&v| v.fract() != 0.0 || v < low || v >= high) {
+        match data
+            .iter()
+            .find(|&&v| v.fract() != 0.0 || v < low || v >= high)
+        {
             Some(&value) => Err(Error::InputType {
                 model: self.model.clone(),
                 input: info.name.clone(),
@@ -330,7 +367,9 @@ pub(crate) struct Runner<'a> {
 impl Runner<'_> {
     /// Runs the first batch of `inputs` and returns the time that tract took.
     pub fn time(&mut self, inputs: &[Array]) -> Result<Duration, Error> {
-        Ok(self.step(inputs, 0, self.session.units.min(count(inputs)))?.1)
+        Ok(self
+            .step(inputs, 0, self.session.units.min(count(inputs)))?
+            .1)
     }
 
     /// Runs `filled` samples from `first` on.
@@ -352,7 +391,11 @@ impl Runner<'_> {
 
 /// Samples in a batch of inputs.
 fn count(inputs: &[Array]) -> usize {
-    inputs.first().and_then(|a| a.shape.first()).copied().unwrap_or(0)
+    inputs
+        .first()
+        .and_then(|a| a.shape.first())
+        .copied()
+        .unwrap_or(0)
 }
 
 /// Translates the message.
@@ -373,7 +416,10 @@ fn parse(
 /// tract's element type of an input.
 fn datum_of(model: &Model, input: &InputInfo) -> Result<DatumType, Error> {
     let known = DataType::try_from(input.elem_type).ok();
-    match known.and_then(|t| DatumType::try_from(t).ok()).filter(|d| *d != DatumType::String) {
+    match known
+        .and_then(|t| DatumType::try_from(t).ok())
+        .filter(|d| *d != DatumType::String)
+    {
         Some(datum) => Ok(datum),
         None => Err(Error::Tract {
             model: model.name.into(),
@@ -409,7 +455,10 @@ fn free_batch(
     model: &InferenceModel,
     inputs: &[(InputInfo, DatumType, Binding)],
 ) -> TractResult<usize> {
-    let length: usize = inputs.iter().filter_map(|(_, _, b)| elements(&b.sample)).sum();
+    let length: usize = inputs
+        .iter()
+        .filter_map(|(_, _, b)| elements(&b.sample))
+        .sum();
     let units = (BATCH_ELEMENTS / length.max(1)).clamp(1, BATCH_LIMIT);
     if units == 1 {
         return Ok(1);
@@ -418,7 +467,13 @@ fn free_batch(
         let mut model = at_batch(model, inputs, units)?;
         model.analyse(false)?;
         (0..model.outputs.len())
-            .map(|i| model.output_fact(i)?.shape.concretize().context("an output has no shape"))
+            .map(|i| {
+                model
+                    .output_fact(i)?
+                    .shape
+                    .concretize()
+                    .context("an output has no shape")
+            })
             .collect()
     };
     let scales = (shapes(1)?.iter().zip(&shapes(units)?)).all(|(one, many)| {
@@ -437,7 +492,10 @@ fn array_of(value: &Tensor) -> TractResult<Array> {
         _ => value.cast_to::<f32>()?.into_owned(),
     };
     let data = tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-    Ok(Array { shape: value.shape().to_vec(), data })
+    Ok(Array {
+        shape: value.shape().to_vec(),
+        data,
+    })
 }
 
 /// Names the model, the node and the operator of a failure.

@@ -42,7 +42,10 @@ fn crop(ctx: &ParsingContext, node: &NodeProto) -> Built {
     let &[left, top, right, bottom] = border.as_slice() else {
         bail!("Crop takes four borders, not {}", border.len())
     };
-    ensure!(border.iter().all(|b| (0..i64::from(u32::MAX)).contains(b)), "borders {border:?}");
+    ensure!(
+        border.iter().all(|b| (0..i64::from(u32::MAX)).contains(b)),
+        "borders {border:?}"
+    );
     let end = |b: i64| if b == 0 { i64::MAX } else { -b };
     let ends = match node.get_attr_opt_vec::<i64>("scale")?.as_deref() {
         Some(&[height, width]) => vec![top.saturating_add(height), left.saturating_add(width)],
@@ -70,7 +73,9 @@ fn upsample(ctx: &ParsingContext, node: &NodeProto) -> Built {
     let mut resize = node.clone();
     resize.op_type = "Resize".into();
     resize.input = vec![x.clone(), String::new(), scales.clone()];
-    resize.attribute.push(string("coordinate_transformation_mode", "asymmetric"));
+    resize
+        .attribute
+        .push(string("coordinate_transformation_mode", "asymmetric"));
     resize.attribute.push(string("nearest_mode", "floor"));
     delegate(ctx, &resize, 13)
 }
@@ -83,12 +88,23 @@ fn delegate(ctx: &ParsingContext, node: &NodeProto, opset: i64) -> Built {
         .0
         .get(&node.op_type)
         .with_context(|| format!("no operator {}", node.op_type))?;
-    build(&ParsingContext { onnx_operator_set_version: opset, ..ctx.clone() }, node)
+    build(
+        &ParsingContext {
+            onnx_operator_set_version: opset,
+            ..ctx.clone()
+        },
+        node,
+    )
 }
 
 /// An integer list attribute.
 fn ints(name: &str, ints: Vec<i64>) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints, ..<_>::default() }
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Ints as i32,
+        ints,
+        ..<_>::default()
+    }
 }
 
 /// A string attribute.
@@ -141,11 +157,18 @@ impl Expansion for ScaleShift {
         }
         let constant = |shape: &[usize], data: &[f32]| -> TractResult<Arc<Tensor>> {
             let tensor = Tensor::from_shape(shape, data)?;
-            Ok(tensor.cast_to_dt(fact.datum_type)?.into_owned().into_arc_tensor())
+            Ok(tensor
+                .cast_to_dt(fact.datum_type)?
+                .into_owned()
+                .into_arc_tensor())
         };
-        let scale = model.add_const(format!("{prefix}.scale"), constant(&vec![1; rank], &[self.scale])?)?;
+        let scale = model.add_const(
+            format!("{prefix}.scale"),
+            constant(&vec![1; rank], &[self.scale])?,
+        )?;
         let shift = model.add_const(format!("{prefix}.shift"), constant(&shape, &self.shift)?)?;
-        let scaled = model.wire_node(format!("{prefix}.scaled"), math::mul(), &[inputs[0], scale])?;
+        let scaled =
+            model.wire_node(format!("{prefix}.scaled"), math::mul(), &[inputs[0], scale])?;
         model.wire_node(prefix, math::add(), &[scaled[0], shift])
     }
 }

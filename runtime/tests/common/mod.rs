@@ -15,8 +15,15 @@ pub fn corpus() -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "no corpus at {}", path.display());
-    eprintln!("SKIPPED: no corpus at {}; set CONVFOLD_CORPUS", path.display());
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "no corpus at {}",
+        path.display()
+    );
+    eprintln!(
+        "SKIPPED: no corpus at {}; set CONVFOLD_CORPUS",
+        path.display()
+    );
     None
 }
 
@@ -41,7 +48,11 @@ pub fn relative_error(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let mean = b.iter().map(|&x| f64::from(x)).sum::<f64>() / b.len() as f64;
     let square = |x: f64| x * x;
-    let error: f64 = a.iter().zip(b).map(|(&x, &y)| square(f64::from(x) - f64::from(y))).sum();
+    let error: f64 = a
+        .iter()
+        .zip(b)
+        .map(|(&x, &y)| square(f64::from(x) - f64::from(y)))
+        .sum();
     let deviation: f64 = b.iter().map(|&y| square(f64::from(y) - mean)).sum();
     (error / deviation).sqrt()
 }

@@ -23,7 +23,10 @@ pub struct Graph {
 }
 
 pub fn graph(opset: i64) -> Graph {
-    Graph { opset, ..Graph::default() }
+    Graph {
+        opset,
+        ..Graph::default()
+    }
 }
 
 impl Graph {
@@ -39,14 +42,27 @@ impl Graph {
                 ..Dimension::default()
             })
             .collect();
-        let tensor = type_proto::Tensor { elem_type, shape: Some(TensorShapeProto { dim }) };
-        let r#type = Some(TypeProto { value: Some(TypeValue::TensorType(tensor)), ..<_>::default() });
-        self.graph.input.push(ValueInfoProto { name: name.into(), r#type, ..<_>::default() });
+        let tensor = type_proto::Tensor {
+            elem_type,
+            shape: Some(TensorShapeProto { dim }),
+        };
+        let r#type = Some(TypeProto {
+            value: Some(TypeValue::TensorType(tensor)),
+            ..<_>::default()
+        });
+        self.graph.input.push(ValueInfoProto {
+            name: name.into(),
+            r#type,
+            ..<_>::default()
+        });
         self
     }
 
     pub fn output(mut self, name: &str) -> Self {
-        self.graph.output.push(ValueInfoProto { name: name.into(), ..<_>::default() });
+        self.graph.output.push(ValueInfoProto {
+            name: name.into(),
+            ..<_>::default()
+        });
         self
     }
 
@@ -100,7 +116,10 @@ impl Graph {
     pub fn bytes(self) -> Vec<u8> {
         ModelProto {
             ir_version: 8,
-            opset_import: vec![OperatorSetIdProto { version: self.opset, ..<_>::default() }],
+            opset_import: vec![OperatorSetIdProto {
+                version: self.opset,
+                ..<_>::default()
+            }],
             graph: Some(self.graph),
             ..<_>::default()
         }
@@ -109,25 +128,44 @@ impl Graph {
 }
 
 fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: kind as i32, ..<_>::default() }
+    AttributeProto {
+        name: name.into(),
+        r#type: kind as i32,
+        ..<_>::default()
+    }
 }
 
 pub fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { i, ..attribute(name, AttributeType::Int) }
+    AttributeProto {
+        i,
+        ..attribute(name, AttributeType::Int)
+    }
 }
 
 pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
-    AttributeProto { ints: ints.to_vec(), ..attribute(name, AttributeType::Ints) }
+    AttributeProto {
+        ints: ints.to_vec(),
+        ..attribute(name, AttributeType::Ints)
+    }
 }
 
 pub fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { f, ..attribute(name, AttributeType::Float) }
+    AttributeProto {
+        f,
+        ..attribute(name, AttributeType::Float)
+    }
 }
 
 pub fn floats(name: &str, floats: &[f32]) -> AttributeProto {
-    AttributeProto { floats: floats.to_vec(), ..attribute(name, AttributeType::Floats) }
+    AttributeProto {
+        floats: floats.to_vec(),
+        ..attribute(name, AttributeType::Floats)
+    }
 }
 
 pub fn string(name: &str, s: &str) -> AttributeProto {
-    AttributeProto { s: s.into(), ..attribute(name, AttributeType::String) }
+    AttributeProto {
+        s: s.into(),
+        ..attribute(name, AttributeType::String)
+    }
 }
