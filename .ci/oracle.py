@@ -1,0 +1,41 @@
+"""Holds convfold against independent programs: onnx, onnxruntime, PyTorch's figures.
+
+Prints a line a check and ends on "N passed, N failed, N skipped".
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from oracles import exports, licences, macs, roundtrip, shapes  # noqa: E402
+from oracles.common import Context, Tally  # noqa: E402
+
+ORACLES = [licences, macs, shapes, roundtrip, exports]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--convfold", required=True, help="the program")
+    parser.add_argument("--run-tract", required=True, help="the example of that name")
+    parser.add_argument("--corpus", required=True, type=pathlib.Path, help="models and data")
+    parser.add_argument("--only", help="run one oracle")
+    arguments = parser.parse_args()
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as scratch:
+        context = Context(
+            arguments.convfold, arguments.run_tract, arguments.corpus, pathlib.Path(scratch), tally
+        )
+        for oracle in ORACLES:
+            name = oracle.__name__.split(".")[-1]
+            if arguments.only in (None, name):
+                print(f"== {name}: {oracle.__doc__.splitlines()[0]}", flush=True)
+                oracle.check(context)
+    print(tally)
+    sys.exit(1 if tally.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One oracle a file; each has check(context)."""

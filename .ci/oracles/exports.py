@@ -1,0 +1,69 @@
+"""Every rewritten model passes the checker and runs alike in onnxruntime and tract."""
+
+import numpy
+import onnx
+
+from .common import TRAINED, in_onnxruntime, load
+
+# Passes that have something to do in each model, and calibration data where there are.
+REWRITES = {
+    "mnist": [["5x5-to-3x3"], ["fold-bias", "large-to-3x3"], ["5x5-to-3x3", "3x3-to-2x2"]],
+    "cifar10_cnn": [["5x5-to-3x3"], ["large-to-3x3"]],
+    "super_resolution": [["5x5-to-3x3"], ["large-to-3x3", "3x3-to-2x2"]],
+    "candy": [["large-to-3x3"]],
+    "blazeface": [["large-to-3x3"]],
+    "ultraface-slim-320": [["fold-batchnorm"], ["fold-batchnorm", "3x3-to-2x2"]],
+    "yunet_n_320": [["3x3-to-2x2"]],
+    "squeezenet": [["3x3-to-2x2"]],
+}
+CALIBRATION = {
+    "mnist": ["--calibrate", "mnist-calib.npz"],
+    "cifar10_cnn": ["--calibrate", "cifar10-calib.npz", "--scale", "1/127.5", "--mean", "1"],
+}
+# Of the output's standard deviation.
+TOLERANCE = 1e-4
+# ONNX dropped these long ago: the checker does not know them, onnxruntime does.
+EXPERIMENTAL = {"ImageScaler", "Crop", "Affine"}
+
+
+def check(context):
+    """Rewrites, checks, runs."""
+    known = context.run("passes", "--format", "csv")
+    for name in TRAINED:
+        for passes in REWRITES[name]:
+            what = f"{name} {' '.join(passes)}"
+            missing = [p for p in passes if p not in known]
+            if missing:
+                context.tally.skip(f"{what}: no pass {missing[0]}")
+                continue
+            try:
+                one(context, name, passes, what)
+            except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+                context.tally.note(False, f"{what}: {error}")
+
+
+def one(context, name, passes, what):
+    """One model, one list of passes."""
+    out = context.scratch / f"{name}-rewritten.onnx"
+    options = [o for p in passes for o in ("--pass", p)]
+    calibration = [
+        str(context.corpus / o) if o.endswith(".npz") else o for o in CALIBRATION.get(name, [])
+    ]
+    context.run("factorize", context.corpus / f"{name}.onnx", "-o", out, *options, *calibration)
+    model = load(out)
+    if not EXPERIMENTAL & {n.op_type for n in model.graph.node}:
+        onnx.checker.check_model(model, full_check=True)
+    samples = context.golden(name)[:4]
+    ours = in_onnxruntime(out, samples)
+    try:
+        theirs = context.in_tract(out, samples)
+    except RuntimeError as error:
+        context.tally.skip(f"{what}: checked, runs in onnxruntime; {error}")
+        return
+    worst = 0.0
+    for output, expected in ours.items():
+        error = numpy.abs(theirs[output].reshape(expected.shape) - expected).max()
+        worst = max(worst, float(error / (expected.std() or 1.0)))
+    context.tally.note(
+        worst <= TOLERANCE, f"{what}: checked; tract within {worst:.1e} of onnxruntime"
+    )

@@ -1,0 +1,68 @@
+//! `convfold fold`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use compiler::plan::{Options, PASSES, StridePlace, Width};
+use runtime::Limits;
+
+use super::{Verdict, factorize};
+use crate::args::InputShapes;
+use crate::interrupt;
+use crate::rewriting::{Output, Task};
+use crate::source::{Source, Weights};
+use crate::terminal::Terminal;
+
+/// Arguments.
+#[derive(Debug, Args)]
+pub struct Fold {
+    /// The ONNX model
+    model: PathBuf,
+    /// Write the folded model to OUT
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Only nodes whose name fits (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Not nodes whose name fits (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<String>,
+    /// Let OUT replace MODEL itself
+    #[arg(long)]
+    force: bool,
+    /// Go on without fields that the ONNX schema does not know
+    #[arg(long)]
+    drop_unknown: bool,
+    #[command(flatten)]
+    shapes: InputShapes,
+}
+
+impl Fold {
+    pub(super) fn run(&self, terminal: &Terminal) -> anyhow::Result<Verdict> {
+        let source = Source::open(&self.model, Weights::Bring)?;
+        let task = Task {
+            shapes: self.shapes.resolve(&source.name(), &source.inputs())?,
+            source,
+            passes: PASSES.iter().filter(|p| p.exact).collect(),
+            options: Options {
+                width: Width::default(),
+                stride: StridePlace::default(),
+                only: &self.only,
+                skip: &self.skip,
+                calibration: None,
+                explain: false,
+                cancel: interrupt::flag(),
+                progress: &|_, _, _| {},
+            },
+            data: None,
+            limits: Limits::default(),
+            output: Some(Output {
+                path: self.output.clone(),
+                force: self.force,
+                drop_unknown: self.drop_unknown,
+            }),
+        };
+        let rewriting = task.run(terminal)?;
+        factorize::publish(&rewriting, None, &self.model)
+    }
+}

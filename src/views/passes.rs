@@ -1,0 +1,70 @@
+//! The registry of passes.
+
+use compiler::plan::Pass;
+use serde_json::{Value, json};
+
+use crate::output::{Block, Column, Report, Table};
+
+/// All passes, a line each.
+pub fn table(passes: &[Pass]) -> Report {
+    let mut table = Table::new(
+        "",
+        &[
+            Column::words("pass", "pass"),
+            Column::words("kind", "kind"),
+            Column::names("what it does", "what"),
+        ],
+    );
+    table.rows = passes
+        .iter()
+        .map(|p| vec![p.name.into(), kind(p).into(), first_sentence(p.what).into()])
+        .collect();
+    let hint = "An exact pass keeps outputs to rounding; an approximate one is measured. \
+                `convfold explain PASS` tells more.";
+    Report {
+        title: "Passes".into(),
+        blocks: vec![
+            Block::Table(table),
+            Block::Note(crate::output::Tone::Plain, hint.into()),
+        ],
+        data: Value::Array(passes.iter().map(data).collect()),
+    }
+}
+
+/// One pass in full.
+pub fn one(pass: &Pass) -> Report {
+    let part = |name: &str, text: &str| [Block::Heading(name.into()), Block::Verbatim(text.into())];
+    let mut blocks = vec![Block::Heading(format!("{} ({})", pass.name, kind(pass)))];
+    blocks.push(Block::Verbatim(pass.what.into()));
+    blocks.extend(part("Why", pass.why));
+    blocks.extend(part("When not", pass.when_not));
+    blocks.extend(part("Example", pass.example));
+    Report {
+        title: pass.name.into(),
+        blocks,
+        data: data(pass),
+    }
+}
+
+fn kind(pass: &Pass) -> &'static str {
+    if pass.exact { "exact" } else { "approximate" }
+}
+
+fn data(pass: &Pass) -> Value {
+    json!({
+        "pass": pass.name,
+        "exact": pass.exact,
+        "what": pass.what,
+        "why": pass.why,
+        "when_not": pass.when_not,
+        "example": pass.example,
+    })
+}
+
+fn first_sentence(text: &str) -> String {
+    text.split_inclusive(". ")
+        .next()
+        .unwrap_or(text)
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,269 @@
+//! What passes did to a model.
+
+use analyzer::Count;
+use compiler::plan::{PassReport, Site};
+use serde_json::{Value, json};
+
+use super::{byte_count, comparison, count, sizes};
+use crate::output::{Block, Cell, Column, Report, Table, Tone};
+use crate::rewriting::{Accuracy, Figures, Rewriting, Step};
+use crate::units;
+
+/// The report on a rewriting; the JSON is `convfold.factorization.v1`.
+pub fn report(rewriting: &Rewriting) -> Report {
+    let mut blocks = Vec::new();
+    for step in &rewriting.passes {
+        blocks.extend(pass(&rewriting.input, step));
+    }
+    blocks.push(Block::Heading(rewriting.input.clone()));
+    if let [first, .., last] = rewriting.passes.as_slice() {
+        blocks.push(Block::Table(figures(&rewriting.input, &first.before, last)));
+    }
+    if let Some(Accuracy::Unavailable(why)) = rewriting.passes.last().map(|p| &p.accuracy) {
+        blocks.push(Block::Note(Tone::Warning, format!("no accuracy: {why}")));
+    }
+    blocks.extend(comparison::verdict(&rewriting.missed));
+    blocks.push(match &rewriting.output {
+        Some(path) => Block::Note(Tone::Good, format!("written: {path}")),
+        None => Block::Note(Tone::Plain, "dry run: nothing was written".into()),
+    });
+    Report {
+        title: format!("{} rewritten", rewriting.input),
+        blocks,
+        data: data(rewriting),
+    }
+}
+
+fn pass(input: &str, step: &Step) -> Vec<Block> {
+    let report = &step.report;
+    let rewritten = match report.sites.len() {
+        0 => "nothing to rewrite".into(),
+        1 => "1 place".into(),
+        n => format!("{n} places"),
+    };
+    let mut blocks = vec![Block::Heading(format!("{}: {rewritten}", report.pass))];
+    if !report.sites.is_empty() {
+        blocks.push(Block::Table(sites(report)));
+        blocks.push(Block::Table(figures(input, &step.before, step)));
+    }
+    if !report.skipped.is_empty() {
+        blocks.push(Block::Table(skipped(report)));
+    }
+    for site in &report.sites {
+        if let Some(derivation) = &site.explanation {
+            blocks.push(Block::Heading(format!("{}: derivation", site.node)));
+            blocks.push(Block::Verbatim(derivation.clone()));
+        }
+    }
+    blocks
+}
+
+fn sites(report: &PassReport) -> Table {
+    let mut table = Table::new(
+        "",
+        &[
+            Column::names("layer", "node"),
+            Column::words("from", "from"),
+            Column::words("to", "to"),
+            Column::numbers("width", "width"),
+            Column::numbers("weights off by", "weight_error"),
+            Column::numbers("outputs off by", "output_error"),
+            Column::names("why", "why").optional(1),
+        ],
+    );
+    let error =
+        |e: Option<f64>| e.map_or(Cell::default(), |e| Cell::with_raw(units::percent(e), e));
+    table.rows = report
+        .sites
+        .iter()
+        .map(|s| {
+            let exact = if s.exact && s.weight_error.is_none() {
+                "exact".into()
+            } else {
+                error(s.weight_error)
+            };
+            vec![
+                s.node.as_str().into(),
+                s.from.as_str().into(),
+                s.to.join(", ").into(),
+                s.widths
+                    .iter()
+                    .map(usize::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+                    .into(),
+                exact,
+                error(s.output_error),
+                s.why.as_str().into(),
+            ]
+        })
+        .collect();
+    table.without_empty_columns()
+}
+
+fn skipped(report: &PassReport) -> Table {
+    let mut table = Table::new(
+        "",
+        &[
+            Column::names("left alone", "node"),
+            Column::names("reason", "reason"),
+        ],
+    );
+    table.rows = report
+        .skipped
+        .iter()
+        .map(|s| vec![s.node.as_str().into(), s.reason.as_str().into()])
+        .collect();
+    table
+}
+
+/// Before and after, and the change.
+fn figures(input: &str, before: &Figures, step: &Step) -> Table {
+    let mut table = Table::new(
+        input,
+        &[
+            Column::words("", "figure"),
+            Column::numbers("before", "before"),
+            Column::numbers("after", "after"),
+            Column::numbers("change", "change"),
+        ],
+    );
+    let (a, b) = (before, &step.after);
+    let (t, u) = (&a.totals, &b.totals);
+    let number = |name: &str, x: u64, y: u64, show: fn(f64) -> String| {
+        let (x, y) = (x as f64, y as f64);
+        vec![
+            name.into(),
+            Cell::with_raw(show(x), x),
+            Cell::with_raw(show(y), y),
+            lower_is_better(x, y),
+        ]
+    };
+    let symbolic = |name: &str, x: &Count, y: &Count, show: fn(&Count) -> String| {
+        let change = match (x.approximate(), y.approximate()) {
+            (Some(x), Some(y)) => lower_is_better(x, y),
+            _ => Cell::default(),
+        };
+        vec![
+            name.into(),
+            Cell::with_raw(show(x), x),
+            Cell::with_raw(show(y), y),
+            change,
+        ]
+    };
+    let words = |name: &str, x: String, y: String| {
+        let change = if x == y { "" } else { "differs" };
+        vec![name.into(), x.into(), y.into(), change.into()]
+    };
+    table.rows = vec![
+        number("parameters", t.parameters, u.parameters, units::si),
+        number(
+            "  of convolutions",
+            a.convolution_parameters,
+            b.convolution_parameters,
+            units::si,
+        ),
+        symbolic("MACs", &t.macs, &u.macs, count),
+        symbolic("FLOPs", &t.flops, &u.flops, count),
+        number("weights", t.weight_bytes, u.weight_bytes, units::bytes),
+        symbolic(
+            "peak activations",
+            &t.peak_activation_bytes,
+            &u.peak_activation_bytes,
+            byte_count,
+        ),
+        words(
+            "receptive field",
+            super::analysis::total_field(t),
+            super::analysis::total_field(u),
+        ),
+        words("effective field σ", sigma(a), sigma(b)),
+        words("worst aliasing", worst(a), worst(b)),
+    ];
+    if let Accuracy::Measured(comparison) = &step.accuracy {
+        table.rows.extend(comparison::rows(comparison));
+    }
+    table
+}
+
+fn lower_is_better(before: f64, after: f64) -> Cell {
+    let tone = match after.total_cmp(&before) {
+        std::cmp::Ordering::Less => Tone::Good,
+        std::cmp::Ordering::Equal => Tone::Plain,
+        std::cmp::Ordering::Greater => Tone::Warning,
+    };
+    Cell::new(units::change(before, after)).toned(tone)
+}
+
+fn sigma(figures: &Figures) -> String {
+    let axes: Vec<String> = figures
+        .effective_sigma
+        .iter()
+        .map(|&s| units::small(s))
+        .collect();
+    sizes(&axes)
+}
+
+fn worst(figures: &Figures) -> String {
+    figures
+        .totals
+        .aliasing
+        .as_ref()
+        .map_or("none".into(), |w| units::small(w.worst.0))
+}
+
+fn data(rewriting: &Rewriting) -> Value {
+    let passes: Vec<Value> = rewriting.passes.iter().map(step_data).collect();
+    json!({
+        "schema": "convfold.factorization.v1",
+        "input": rewriting.input,
+        "output": rewriting.output,
+        "passes": passes,
+        "verdict": {"ok": rewriting.missed.is_empty(), "reasons": rewriting.missed},
+    })
+}
+
+fn step_data(step: &Step) -> Value {
+    let report = &step.report;
+    let sites: Vec<Value> = report.sites.iter().map(site_data).collect();
+    let skipped: Vec<Value> = report
+        .skipped
+        .iter()
+        .map(|s| json!({"node": s.node, "reason": s.reason}))
+        .collect();
+    let (before, after) = (&step.before, &step.after);
+    let (accuracy, unavailable) = match &step.accuracy {
+        Accuracy::NotAsked => (None, None),
+        Accuracy::Measured(comparison) => (Some(comparison), None),
+        Accuracy::Unavailable(why) => (None, Some(why)),
+    };
+    json!({
+        "pass": report.pass,
+        "before": before.totals,
+        "after": after.totals,
+        "convolution_parameters": {
+            "before": before.convolution_parameters,
+            "after": after.convolution_parameters,
+        },
+        "effective_sigma": {"before": before.effective_sigma, "after": after.effective_sigma},
+        "sites": sites,
+        "skipped": skipped,
+        "accuracy": accuracy,
+        "accuracy_unavailable": unavailable,
+    })
+}
+
+fn site_data(site: &Site) -> Value {
+    json!({
+        "node": site.node,
+        "from": site.from,
+        "to": site.to,
+        "width": site.widths.first(),
+        "widths": site.widths,
+        "exact": site.exact,
+        "weight_error": site.weight_error,
+        "output_error": site.output_error,
+        "why": site.why,
+        "explanation": site.explanation,
+    })
+}
