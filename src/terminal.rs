@@ -18,8 +18,6 @@ pub enum Colour {
     Never,
 }
 
-/// Width of text that goes to no terminal.
-const WIDTH: usize = 120;
 /// No table is squeezed below this.
 const NARROWEST: usize = 60;
 
@@ -35,16 +33,18 @@ pub fn colours(choice: Colour) {
     console::set_colors_enabled_stderr(on(std::io::stderr().is_terminal()));
 }
 
-/// Columns that text on standard output may take; `COLUMNS` overrides.
+/// Columns that text on standard output may take; `COLUMNS` overrides. What
+/// goes to no terminal is not cut: programs look for whole names.
 pub fn width() -> usize {
     let asked = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
     let found = || {
-        let columns = console::Term::stdout()
-            .size_checked()
-            .map(|(_, columns)| columns);
-        columns.map(usize::from)
+        if !std::io::stdout().is_terminal() {
+            return None;
+        }
+        let size = console::Term::stdout().size_checked();
+        size.map(|(_, columns)| usize::from(columns))
     };
-    asked.or_else(found).unwrap_or(WIDTH).max(NARROWEST)
+    asked.or_else(found).unwrap_or(usize::MAX).max(NARROWEST)
 }
 
 /// Where progress goes.

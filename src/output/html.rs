@@ -54,6 +54,7 @@ fn render(report: &Report, _: &Style) -> String {
                     escape(text)
                 ));
             }
+            Block::Paragraph(text) => out.push_str(&format!("<p>{}</p>\n", escape(text))),
             Block::Verbatim(text) => out.push_str(&format!("<pre>{}</pre>\n", escape(text))),
             Block::Chart(chart) => out.push_str(&format!(
                 "<figure><figcaption>{}</figcaption>{}</figure>\n",

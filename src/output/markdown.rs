@@ -21,7 +21,9 @@ fn render(report: &Report, _: &Style) -> String {
                 }
             }
             Block::Table(t) => table(&mut out, t),
-            Block::Note(_, text) => out.push_str(&format!("\n{}\n", escape(text))),
+            Block::Note(_, text) | Block::Paragraph(text) => {
+                out.push_str(&format!("\n{}\n", escape(text)))
+            }
             Block::Verbatim(text) => {
                 // A fence longer than any run of backticks inside.
                 let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

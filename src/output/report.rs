@@ -26,6 +26,8 @@ pub enum Block {
     Table(Table),
     /// A sentence that matters.
     Note(Tone, String),
+    /// Sentences.
+    Paragraph(String),
     /// Lines to be kept as they are.
     Verbatim(String),
     /// A picture; only formats that can draw show it.

@@ -15,17 +15,23 @@ pub(super) static FORMAT: Format = Format {
 const NAME: usize = 24;
 /// Names are never cut below this.
 const SHORTEST_NAME: usize = 8;
+/// Sentences are wrapped at this width at most.
+const PARAGRAPH: usize = 100;
 /// Between columns.
 const GAP: &str = "  ";
 
 fn render(report: &Report, style: &Style) -> String {
     let mut out = String::new();
-    for block in &report.blocks {
+    for (i, block) in report.blocks.iter().enumerate() {
+        let after_table = i > 0 && matches!(report.blocks[i - 1], Block::Table(_));
+        if !out.is_empty()
+            && (after_table || matches!(block, Block::Heading(_) | Block::Table(_)))
+            && !matches!(block, Block::Chart(_))
+        {
+            out.push('\n');
+        }
         match block {
             Block::Heading(text) => {
-                if !out.is_empty() {
-                    out.push('\n');
-                }
                 out.push_str(&paint(style, &printable(text), |p| p.bold()));
                 out.push('\n');
             }
@@ -36,15 +42,12 @@ fn render(report: &Report, style: &Style) -> String {
                     out.push_str(&format!("{label}{GAP}{}\n", printable(value)));
                 }
             }
-            Block::Table(t) => {
-                out.push('\n');
-                table(&mut out, t, style);
-                out.push('\n');
-            }
+            Block::Table(t) => table(&mut out, t, style),
             Block::Note(tone, text) => {
                 out.push_str(&toned(style, *tone, &printable(text)));
                 out.push('\n');
             }
+            Block::Paragraph(text) => paragraph(&mut out, text, style.width.min(PARAGRAPH)),
             Block::Verbatim(text) => {
                 for line in text.lines() {
                     out.push_str(&printable(line));
@@ -55,6 +58,21 @@ fn render(report: &Report, style: &Style) -> String {
         }
     }
     out
+}
+
+fn paragraph(out: &mut String, text: &str, width: usize) {
+    let mut used = 0;
+    for word in text.split_whitespace().map(printable) {
+        let length = measure_text_width(&word);
+        if used > 0 {
+            let fits = used + 1 + length <= width;
+            out.push(if fits { ' ' } else { '\n' });
+            used = if fits { used + 1 } else { 0 };
+        }
+        out.push_str(&word);
+        used += length;
+    }
+    out.push('\n');
 }
 
 fn table(out: &mut String, table: &Table, style: &Style) {

@@ -251,10 +251,11 @@ fn notes(analysis: &Analysis) -> Vec<Block> {
     let mut notes = Vec::new();
     let mut note = |tone, text| notes.push(Block::Note(tone, text));
     if constant > 0 {
-        note(
-            Tone::Plain,
-            format!("{constant} nodes that depend on no input are not listed."),
-        );
+        let text = match constant {
+            1 => "1 node that depends on no input is not listed.".into(),
+            n => format!("{n} nodes that depend on no input are not listed."),
+        };
+        note(Tone::Plain, text);
     }
     if context {
         note(

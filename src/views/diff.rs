@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use analyzer::{Analysis, Count, Layer};
 use serde_json::{Map, Value, json};
 
-use super::{analysis, count, sizes};
+use super::{analysis, comparable, count, sizes};
 use crate::output::{Block, Cell, Column, Report, Table, Tone};
 use crate::units;
 
@@ -150,10 +150,7 @@ fn totals(old: &Analysis, new: &Analysis) -> Table {
     );
     let (a, b) = (&old.totals, &new.totals);
     let counts = |name: &str, x: &Count, y: &Count| {
-        let change = match (x.approximate(), y.approximate()) {
-            (Some(x), Some(y)) => units::change(x, y),
-            _ => String::new(),
-        };
+        let change = comparable(x, y).map_or(String::new(), |(x, y)| units::change(x, y));
         vec![
             name.into(),
             Cell::with_raw(count(x), x),

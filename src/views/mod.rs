@@ -19,17 +19,41 @@ fn sizes<T: std::fmt::Display>(sizes: &[T]) -> String {
     sizes.join("x")
 }
 
-/// `1.81 G` where the number is known, else the polynomial.
+/// `1.81 G` where the number is known, `1.81 G·N` where it is a multiple of
+/// symbols, else the polynomial.
 fn count(count: &Count) -> String {
-    count
-        .approximate()
-        .map_or_else(|| count.to_string(), units::si)
+    shown(count, units::si)
 }
 
 /// The same for bytes.
 fn byte_count(count: &Count) -> String {
-    let symbolic = || format!("{count} B");
-    count.approximate().map_or_else(symbolic, units::bytes)
+    shown(count, units::bytes)
+}
+
+fn shown(count: &Count, show: fn(f64) -> String) -> String {
+    if let Some(number) = count.approximate() {
+        return show(number);
+    }
+    let text = count.to_string();
+    let product = !text.contains([' ', '(']);
+    match text.split_once('*') {
+        Some((factor, symbols)) if product => match factor.parse() {
+            Ok(factor) => format!("{}·{symbols}", show(factor)),
+            Err(_) => text,
+        },
+        _ => text,
+    }
+}
+
+/// Two counts as numbers of which the ratio holds: those at one for every
+/// symbol, if the ratio is the same at two.
+fn comparable(a: &Count, b: &Count) -> Option<(f64, f64)> {
+    let at = |count: &Count, size| {
+        let number = count.0.substitute(&|_| Some(size));
+        Count(number).approximate()
+    };
+    let [(a1, b1), (a2, b2)] = [(at(a, 1)?, at(b, 1)?), (at(a, 2)?, at(b, 2)?)];
+    ((a1 * b2 - a2 * b1).abs() <= 1e-9 * (a1 * b2).abs()).then_some((a1, b1))
 }
 
 /// A count as a cell; empty where it is zero or not known.

@@ -3,7 +3,7 @@
 use compiler::plan::Pass;
 use serde_json::{Value, json};
 
-use crate::output::{Block, Column, Report, Table};
+use crate::output::{Block, Cell, Column, Report, Table};
 
 /// All passes, a line each.
 pub fn table(passes: &[Pass]) -> Report {
@@ -33,12 +33,14 @@ pub fn table(passes: &[Pass]) -> Report {
 
 /// One pass in full.
 pub fn one(pass: &Pass) -> Report {
-    let part = |name: &str, text: &str| [Block::Heading(name.into()), Block::Verbatim(text.into())];
+    let part =
+        |name: &str, text: &str| [Block::Heading(name.into()), Block::Paragraph(text.into())];
     let mut blocks = vec![Block::Heading(format!("{} ({})", pass.name, kind(pass)))];
-    blocks.push(Block::Verbatim(pass.what.into()));
+    blocks.push(Block::Paragraph(pass.what.into()));
     blocks.extend(part("Why", pass.why));
     blocks.extend(part("When not", pass.when_not));
-    blocks.extend(part("Example", pass.example));
+    blocks.push(Block::Heading("Example".into()));
+    blocks.push(Block::Verbatim(pass.example.into()));
     Report {
         title: pass.name.into(),
         blocks,

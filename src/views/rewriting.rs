@@ -4,7 +4,7 @@ use analyzer::Count;
 use compiler::plan::{PassReport, Site};
 use serde_json::{Value, json};
 
-use super::{byte_count, comparison, count, sizes};
+use super::{byte_count, comparable, comparison, count, sizes};
 use crate::output::{Block, Cell, Column, Report, Table, Tone};
 use crate::rewriting::{Accuracy, Figures, Rewriting, Step};
 use crate::units;
@@ -15,8 +15,8 @@ pub fn report(rewriting: &Rewriting) -> Report {
     for step in &rewriting.passes {
         blocks.extend(pass(&rewriting.input, step));
     }
-    blocks.push(Block::Heading(rewriting.input.clone()));
     if let [first, .., last] = rewriting.passes.as_slice() {
+        blocks.push(Block::Heading("all passes".into()));
         blocks.push(Block::Table(figures(&rewriting.input, &first.before, last)));
     }
     if let Some(Accuracy::Unavailable(why)) = rewriting.passes.last().map(|p| &p.accuracy) {
@@ -140,10 +140,7 @@ fn figures(input: &str, before: &Figures, step: &Step) -> Table {
         ]
     };
     let symbolic = |name: &str, x: &Count, y: &Count, show: fn(&Count) -> String| {
-        let change = match (x.approximate(), y.approximate()) {
-            (Some(x), Some(y)) => lower_is_better(x, y),
-            _ => Cell::default(),
-        };
+        let change = comparable(x, y).map_or(Cell::default(), |(x, y)| lower_is_better(x, y));
         vec![
             name.into(),
             Cell::with_raw(show(x), x),
