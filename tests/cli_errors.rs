@@ -131,7 +131,7 @@ fn data_that_do_not_fit_are_refused() {
         (short.as_str(), "labels"),
         (wide.as_str(), "16"),
         (classes.as_str(), "label"),
-        (text.as_str(), ".npz"),
+        (text.as_str(), "numpy.savez"),
     ];
     for (data, word) in cases {
         let file = data.split(':').next().expect("a file");

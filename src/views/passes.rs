@@ -17,7 +17,13 @@ pub fn table(passes: &[Pass]) -> Report {
     );
     table.rows = passes
         .iter()
-        .map(|p| vec![p.name.into(), kind(p).into(), first_sentence(p.what).into()])
+        .map(|p| {
+            vec![
+                p.name.into(),
+                kind(p).into(),
+                Cell::with_raw(first_sentence(p.what), p.what),
+            ]
+        })
         .collect();
     let hint = "An exact pass keeps outputs to rounding; an approximate one is measured. \
                 `convfold explain PASS` tells more.";
