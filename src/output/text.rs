@@ -258,7 +258,7 @@ mod tests {
             assert!(text.contains("1.81 G"), "{text}");
             assert_eq!(text.contains("dilation"), width >= 44, "{text}");
             assert_eq!(
-                text.contains("/conv.0/Conv") && text.contains('…'),
+                text.contains("conv.0/Conv") && text.contains('…'),
                 width < 80,
                 "{text}"
             );
