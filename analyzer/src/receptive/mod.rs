@@ -7,6 +7,7 @@
 
 mod describe;
 mod field;
+mod ranges;
 mod sight;
 mod taps;
 mod trace;

@@ -7,8 +7,6 @@ use compiler::ops::{Map, WindowAxis};
 
 /// Phases of a transposed window beyond this are not walked through.
 const MAX_PHASES: i64 = 1 << 12;
-/// Of more units than this at once the taps are not looked at one by one.
-const MAX_UNITS: i64 = 1 << 16;
 
 /// Positions `first`, `first + step`, ..., `count` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +20,25 @@ pub struct Progression {
 }
 
 impl Progression {
-    /// The first and the last of the positions from 0 to below `size`.
-    fn within(&self, size: i64) -> Option<(i64, i64)> {
-        let (step, last) = (self.step.max(1), self.count - 1);
+    /// The last.
+    pub(crate) fn last(&self) -> i64 {
+        self.first + (self.count - 1) * self.step
+    }
+
+    /// Those of the positions that are from 0 to below `size`.
+    pub(crate) fn within(&self, size: i64) -> Option<Self> {
+        let step = self.step.max(1);
         // -(-a).div_euclid(b) is the quotient rounded up.
         let from = self.first.checked_neg()?.max(0);
         let from = -(-from).div_euclid(step);
         let to = size.checked_sub(1)?.checked_sub(self.first)?;
-        let to = to.div_euclid(step).min(last);
-        let place = |i: i64| self.first.checked_add(i.checked_mul(step)?);
-        (from <= to).then_some(())?;
-        Some((place(from)?, place(to)?))
+        let to = to.div_euclid(step).min(self.count - 1);
+        let first = self.first.checked_add(from.checked_mul(step)?)?;
+        (from <= to).then_some(Self {
+            first,
+            step,
+            count: to - from + 1,
+        })
     }
 
     /// Variance of a uniform choice among the positions.
@@ -106,19 +112,6 @@ impl Taps {
             }
         };
         (found.count > 0).then_some(found)
-    }
-
-    /// First and last position below `size` that the outputs from `lo` to `hi`
-    /// read; `None` where they read none but padding.
-    pub fn back(&self, lo: i64, hi: i64, size: i64) -> Option<(i64, i64)> {
-        if hi.saturating_sub(lo) > MAX_UNITS {
-            let (first, last) = self.map.back(lo, hi);
-            let (first, last) = (first.max(0), last.min(size - 1));
-            return (first <= last).then_some((first, last));
-        }
-        (lo..=hi)
-            .filter_map(|o| self.at(o)?.within(size))
-            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// Whether every output position reads one position at most.
@@ -212,13 +205,12 @@ mod tests {
                         .map(|p| (0..p.count).map(|i| p.first + i * p.step).collect())
                         .unwrap_or_default();
                     assert_eq!(found, expected, "k {k} s {s} d {d} {transposed}");
-                    let all: Vec<i64> = (o - 20..o)
-                        .flat_map(|o| naive(&axis, o))
-                        .filter(|p| (0..30).contains(p))
-                        .collect();
-                    let hull = all.iter().min().copied().zip(all.iter().max().copied());
-                    let found = taps.back(o - 20, o - 1, 30);
-                    assert_eq!(found, hull, "k {k} s {s} d {d} {transposed}");
+                    let inside = expected.iter().copied().filter(|p| (0..30).contains(p));
+                    let found = taps.at(o).and_then(|p| p.within(30));
+                    let found = found.map(|p| (p.first, p.last(), p.count));
+                    let count = i64::try_from(inside.clone().count()).unwrap();
+                    let ends = inside.clone().min().zip(inside.max());
+                    assert_eq!(found, ends.map(|(a, b)| (a, b, count)));
                 }
             }
         }

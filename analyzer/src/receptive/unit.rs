@@ -7,6 +7,7 @@ use compiler::facts::Facts;
 use compiler::ir::{Graph, NodeId, ValueId};
 use compiler::ops::{Path, Window};
 
+use super::ranges::Ranges;
 use super::sight::{Sight, Step};
 use super::trace::Fields;
 
@@ -63,29 +64,82 @@ pub fn seen(
     facts: &Facts,
     fields: &Fields,
     value: ValueId,
-    units: Rectangle,
+    units: &Rectangle,
 ) -> Result<Seen, UnitError> {
     let mut walk = Walk {
         graph,
         facts,
         fields,
-        boxes: HashMap::from([(value, units)]),
+        regions: HashMap::from([(
+            value,
+            Region(vec![units.iter().map(|r| Ranges::of(r.0, r.1)).collect()]),
+        )]),
         context: false,
     };
     for &id in facts.sorted.iter().rev() {
         walk.node(id)?;
     }
     Ok(Seen {
-        inputs: graph.inputs.iter().map(|v| walk.boxes.remove(v)).collect(),
+        inputs: graph
+            .inputs
+            .iter()
+            .map(|v| walk.regions.get(v)?.hull())
+            .collect(),
         context: walk.context,
     })
+}
+
+/// Regions of more boxes than this become one.
+const MAX_BOXES: usize = 32;
+
+/// Positions an axis: exact where layers leave holes (a transposed window
+/// shorter than its stride).
+type Box = Vec<Ranges>;
+
+/// What is read of a value: boxes, since what two branches read is no box.
+#[derive(Clone, Debug, Default)]
+struct Region(Vec<Box>);
+
+impl Region {
+    fn add(&mut self, new: Box) {
+        for known in &mut self.0 {
+            let differ: Vec<usize> = (0..known.len().min(new.len()))
+                .filter(|&a| !known[a].contains(&new[a]))
+                .collect();
+            match *differ {
+                [] => return,
+                // The same along all other axes: together they are a box.
+                [axis] if (0..new.len()).all(|a| a == axis || known[a] == new[a]) => {
+                    known[axis] = known[axis].union(&new[axis]);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.0.push(new);
+        if self.0.len() > MAX_BOXES {
+            let all = std::mem::take(&mut self.0).into_iter();
+            let one = all.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| a.union(b)).collect());
+            self.0.extend(one);
+        }
+    }
+
+    fn hull(&self) -> Option<Rectangle> {
+        self.0
+            .iter()
+            .filter_map(|b| b.iter().map(Ranges::hull).collect::<Option<Rectangle>>())
+            .reduce(|a, b| {
+                let axes = a.iter().zip(&b);
+                axes.map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()
+            })
+    }
 }
 
 struct Walk<'a> {
     graph: &'a Graph,
     facts: &'a Facts,
     fields: &'a Fields,
-    boxes: HashMap<ValueId, Rectangle>,
+    regions: HashMap<ValueId, Region>,
     context: bool,
 }
 
@@ -93,7 +147,7 @@ impl Walk<'_> {
     fn node(&mut self, id: NodeId) -> Result<(), UnitError> {
         let outputs = &self.graph.node(id).outputs;
         for (index, output) in outputs.iter().enumerate() {
-            let Some(units) = output.and_then(|v| self.boxes.get(&v)).cloned() else {
+            let Some(units) = output.and_then(|v| self.regions.get(&v)).cloned() else {
                 continue;
             };
             self.output(id, index, &units)?;
@@ -101,7 +155,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn output(&mut self, id: NodeId, index: usize, units: &Rectangle) -> Result<(), UnitError> {
+    fn output(&mut self, id: NodeId, index: usize, units: &Region) -> Result<(), UnitError> {
         let node = self.graph.node(id);
         let name = self.graph.node_name(id);
         let gap = |reason: String| UnitError::Gap {
@@ -135,8 +189,10 @@ impl Walk<'_> {
                 continue;
             }
             self.context |= path.context;
-            if let Some(read) = back(path, window.as_ref(), &sizes, units) {
-                self.widen(value, read);
+            for units in &units.0 {
+                if let Some(read) = back(path, window.as_ref(), &sizes, units) {
+                    self.regions.entry(value).or_default().add(read);
+                }
             }
         }
         Ok(())
@@ -174,23 +230,11 @@ impl Walk<'_> {
             before.through(&step).sight == Sight::Whole && after.sight != Sight::Whole
         })
     }
-
-    fn widen(&mut self, value: ValueId, read: Rectangle) {
-        let known = self.boxes.entry(value).or_insert_with(|| read.clone());
-        for (known, read) in known.iter_mut().zip(read) {
-            *known = (known.0.min(read.0), known.1.max(read.1));
-        }
-    }
 }
 
-/// The rectangle of an input that a rectangle of the output reads; `None`
-/// where it reads nothing, or only padding.
-fn back(
-    path: &Path,
-    window: Option<&Window>,
-    sizes: &[i64],
-    units: &Rectangle,
-) -> Option<Rectangle> {
+/// The positions of an input that those of the output read; `None` where they
+/// read nothing, or only padding.
+fn back(path: &Path, window: Option<&Window>, sizes: &[i64], units: &Box) -> Option<Box> {
     let known: Vec<Option<i64>> = sizes.iter().map(|&s| Some(s)).collect();
     let step = Step {
         path,
@@ -198,19 +242,12 @@ fn back(
         sizes: &known,
         whole: None,
     };
-    sizes
-        .iter()
-        .enumerate()
-        .map(|(axis, &size)| {
-            let all = (0, size - 1);
-            let (lo, hi) = match path.follower(axis) {
-                Some((to, map)) => {
-                    let &(lo, hi) = units.get(to)?;
-                    step.taps(to, map).back(lo, hi, size)?
-                }
-                None => all,
-            };
-            (lo <= hi).then_some((lo, hi))
-        })
-        .collect()
+    let along = |(axis, &size): (usize, &i64)| {
+        let read = match path.follower(axis) {
+            Some((to, map)) => units.get(to)?.back(&step.taps(to, map), size),
+            None => Ranges::of(0, size - 1),
+        };
+        (!read.is_empty()).then_some(read)
+    };
+    sizes.iter().enumerate().map(along).collect()
 }

@@ -1,0 +1,90 @@
+//! Sets of positions along an axis.
+
+use super::taps::Taps;
+
+/// Of more units than this at once the taps are not looked at one by one.
+const MAX_UNITS: i64 = 1 << 16;
+
+/// Positions as ranges (first, last), in rising order and apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ranges(Vec<(i64, i64)>);
+
+impl Ranges {
+    /// One range; empty if `lo` is above `hi`.
+    pub fn of(lo: i64, hi: i64) -> Self {
+        Self(if lo <= hi { vec![(lo, hi)] } else { Vec::new() })
+    }
+
+    fn from_unsorted(mut ranges: Vec<(i64, i64)>) -> Self {
+        ranges.sort_unstable();
+        let mut joined: Vec<(i64, i64)> = Vec::with_capacity(ranges.len());
+        for (lo, hi) in ranges {
+            match joined.last_mut() {
+                Some(last) if lo <= last.1.saturating_add(1) => last.1 = last.1.max(hi),
+                _ => joined.push((lo, hi)),
+            }
+        }
+        Self(joined)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// First and last position.
+    pub fn hull(&self) -> Option<(i64, i64)> {
+        Some((self.0.first()?.0, self.0.last()?.1))
+    }
+
+    /// What is in either.
+    pub fn union(&self, other: &Self) -> Self {
+        Self::from_unsorted([self.0.as_slice(), &other.0].concat())
+    }
+
+    /// Whether all of `other` is in here.
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.iter().all(|&(lo, hi)| {
+            let next = self.0.partition_point(|r| r.1 < lo);
+            self.0.get(next).is_some_and(|r| r.0 <= lo && hi <= r.1)
+        })
+    }
+
+    /// The positions below `size` that these output positions read. Of very
+    /// many units their hull is taken.
+    pub fn back(&self, taps: &Taps, size: i64) -> Self {
+        let mut read = Vec::new();
+        for &(lo, hi) in &self.0 {
+            if hi.saturating_sub(lo) > MAX_UNITS {
+                let (first, last) = taps.map.back(lo, hi);
+                read.push((first.max(0), last.min(size - 1)));
+                continue;
+            }
+            for found in (lo..=hi).filter_map(|o| taps.at(o)?.within(size)) {
+                let (first, last) = (found.first, found.last());
+                if found.step == 1 {
+                    read.push((first, last));
+                } else {
+                    let each = (0..found.count).map(|i| first + i * found.step);
+                    read.extend(each.map(|p| (p, p)));
+                }
+            }
+        }
+        read.retain(|(lo, hi)| lo <= hi);
+        Self::from_unsorted(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_one() {
+        let ranges = Ranges::from_unsorted(vec![(5, 6), (0, 1), (2, 3), (6, 9)]);
+        assert_eq!(ranges, Ranges(vec![(0, 3), (5, 9)]));
+        assert_eq!(ranges.union(&Ranges::of(4, 4)), Ranges::of(0, 9));
+        assert_eq!(ranges.hull(), Some((0, 9)));
+        assert!(Ranges::of(3, 2).is_empty());
+        assert!(ranges.contains(&Ranges::of(6, 8)) && !ranges.contains(&Ranges::of(3, 5)));
+    }
+}
