@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use common::{convfold, corpus, json, run, small_model, stderr, stdout};
+use common::{convfold, corpus, json, repository, run, small_model, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -196,6 +196,22 @@ fn macs_equal_the_reference_to_the_unit() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn the_example_reads_as_it_did() {
+    let output = convfold()
+        .current_dir(repository("."))
+        .args([
+            "analyze",
+            "examples/models/glyphs.onnx",
+            "--input-shape",
+            "1x1x28x28",
+        ])
+        .env("COLUMNS", "100")
+        .output()
+        .expect("it starts");
+    insta::assert_snapshot!("analyze_glyphs", stdout(&output));
 }
 
 #[test]
