@@ -220,3 +220,43 @@ impl Operator for Unary {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, floats};
+    use super::*;
+
+    #[test]
+    fn values() {
+        let x = floats(&[-2.0, -0.25, 0.0, 3.0]);
+        for (op, expected) in [
+            ("Relu", [0.0, 0.0, 0.0, 3.0]),
+            ("LeakyRelu", [-0.02, -0.0025, 0.0, 3.0]),
+            ("HardSigmoid", [0.1, 0.45, 0.5, 1.0]),
+            ("HardSwish", [-1.0 / 3.0, -0.114_583_33, 0.0, 3.0]),
+            ("Softsign", [-2.0 / 3.0, -0.2, 0.0, 0.75]),
+            ("Shrink", [-2.0, 0.0, 0.0, 3.0]),
+            ("Round", [-2.0, 0.0, 0.0, 3.0]),
+            ("Softplus", [0.126_928, 0.575_939, 0.693_147, 3.048_587]),
+        ] {
+            let folded = Case::new(op, 13).on(&[&x]).fold().unwrap();
+            for (got, want) in folded.iter().zip(expected) {
+                assert!((got - want).abs() < 1e-5, "{op}: {folded:?}");
+            }
+        }
+        assert_eq!(Case::new("Erf", 13).on(&[&x]).fold(), None);
+    }
+
+    #[test]
+    fn types_and_work() {
+        let x = fact("N 3 8 8");
+        let out = &Case::new("IsNaN", 13).on(&[&x]).infer().unwrap()[0];
+        assert_eq!(out.dtype, Some(DataType::Bool));
+        assert_eq!(Case::new("Relu", 6).on(&[&x]).work().1, "192*N");
+        let bytes = constant(DataType::Uint8, &[1], &[5.0]);
+        assert_eq!(
+            Case::new("BitwiseNot", 18).on(&[&bytes]).fold(),
+            Some(vec![250.0])
+        );
+    }
+}

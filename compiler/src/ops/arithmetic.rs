@@ -337,3 +337,44 @@ impl Operator for Binary {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, floats, ints};
+    use super::*;
+
+    #[test]
+    fn integers_divide_toward_zero() {
+        let (a, b) = (ints(&[7, -7, 7]), ints(&[2, 2, -2]));
+        let fold = |op: &str| Case::new(op, 13).on(&[&a, &b]).fold().unwrap();
+        assert_eq!(fold("Div"), [3.0, -3.0, -3.0]);
+        assert_eq!(fold("Mod"), [1.0, 1.0, -1.0]);
+        assert_eq!(fold("Less"), [0.0, 1.0, 0.0]);
+        let none = ints(&[0]);
+        assert_eq!(Case::new("Div", 13).on(&[&a, &none]).fold(), None);
+        let c = Case::new("Mod", 13).int("fmod", 1).on(&[&a, &b]);
+        assert_eq!(c.fold().unwrap(), [1.0, -1.0, 1.0]);
+        let bits = constant(DataType::Uint8, &[2], &[200.0, 1.0]);
+        let by = constant(DataType::Uint8, &[2], &[1.0, 9.0]);
+        let left = Case::new("BitShift", 11).string("direction", "LEFT");
+        assert_eq!(left.on(&[&bits, &by]).fold().unwrap(), [144.0, 0.0]);
+    }
+
+    #[test]
+    fn the_old_axis_places_the_second_operand() {
+        let (x, bias) = (fact("N 3 8 9"), floats(&[1.0, 2.0, 3.0]));
+        let old = Case::new("Add", 6)
+            .int("broadcast", 1)
+            .int("axis", 1)
+            .on(&[&x, &bias]);
+        assert_eq!(old.shapes(), ["N 3 8 9"]);
+        let path = old.reach().unwrap().0[1].clone().unwrap();
+        assert_eq!(path.follower(0).map(|(axis, _)| axis), Some(1));
+        assert!(Case::new("Add", 7).on(&[&x, &bias]).infer().is_err());
+        let slope = Case::new("PRelu", 6).on(&[&x, &bias]);
+        assert_eq!(slope.shapes(), ["N 3 8 9"]);
+        let data = constant(DataType::Float, &[1, 3, 2], &[-1.0; 6]);
+        let folded = Case::new("PRelu", 1).on(&[&data, &bias]).fold().unwrap();
+        assert_eq!(folded, [-1.0, -1.0, -2.0, -2.0, -3.0, -3.0]);
+    }
+}

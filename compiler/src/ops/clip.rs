@@ -86,3 +86,22 @@ impl Operator for Clip {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, floats};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn limits_are_attributes_or_inputs() {
+        let x = floats(&[-3.0, 1.0, 9.0]);
+        let six = constant(DataType::Float, &[], &[6.0]);
+        let old = Case::new("Clip", 6).attr("max", Attr::Float(6.0)).on(&[&x]);
+        assert_eq!(old.fold().unwrap(), [-3.0, 1.0, 6.0]);
+        let new = Case::new("Clip", 13).on(&[&x]).skip().on(&[&six]);
+        assert_eq!(new.fold().unwrap(), [-3.0, 1.0, 6.0]);
+        let clip = Clip::default();
+        assert_eq!(clip.range(&new.cx()), Some((f64::NEG_INFINITY, 6.0)));
+    }
+}

@@ -125,3 +125,29 @@ impl Operator for Concat {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn sizes_add_up_and_pieces_keep_their_places() {
+        let (a, b) = (fact("N 3 H ?w"), fact("N 5 H W"));
+        let case = Case::new("Concat", 13).int("axis", 1).on(&[&a, &b]);
+        assert_eq!(case.shapes(), ["N 8 H W"]);
+        let paths = case.reach().unwrap().0;
+        let (_, map) = paths[1].as_ref().unwrap().follower(1).unwrap();
+        assert_eq!(map, Map::shift(-3, 1));
+        assert!(Case::new("Concat", 13).on(&[&a, &b]).operator().is_err());
+    }
+
+    #[test]
+    fn constants_join() {
+        let a = constant(DataType::Float, &[2, 1], &[1.0, 2.0]);
+        let b = constant(DataType::Float, &[2, 2], &[3.0, 4.0, 5.0, 6.0]);
+        let case = Case::new("Concat", 4).int("axis", -1).on(&[&a, &b]);
+        assert_eq!(case.fold().unwrap(), [1.0, 3.0, 4.0, 2.0, 5.0, 6.0]);
+    }
+}

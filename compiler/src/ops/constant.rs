@@ -82,3 +82,19 @@ impl Operator for Constant {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Case;
+    use super::*;
+
+    #[test]
+    fn every_kind_of_value() {
+        let shapes = |name, attr| Case::new("Constant", 13).attr(name, attr).shapes();
+        assert_eq!(shapes("value_int", Attr::Int(3)), [""]);
+        assert_eq!(shapes("value_ints", Attr::Ints(vec![1, 2])), ["2"]);
+        assert_eq!(shapes("value_floats", Attr::Floats(vec![1.5])), ["1"]);
+        assert_eq!(shapes("value_string", Attr::String("a".into())), [""]);
+        assert!(Case::new("Constant", 13).operator().is_err());
+    }
+}

@@ -137,3 +137,39 @@ impl Operator for Expand {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn stretched_axes_follow_nothing() {
+        let (x, to, times) = (fact("N 3 1 8"), ints(&[1, 4, 1]), ints(&[1, 2, 1, 1]));
+        let case = Case::new("Expand", 13).on(&[&x, &to]);
+        assert_eq!(case.shapes(), ["N 3 4 8"]);
+        let path = case.reach().unwrap().0[0].clone().unwrap();
+        assert_eq!(path.axes[2], AxisReach::Free);
+        let tile = Case::new("Tile", 6).on(&[&x, &times]);
+        assert_eq!(tile.shapes(), ["N 6 1 8"]);
+        let unknown = fact("3");
+        assert_eq!(
+            Case::new("Expand", 13).on(&[&x, &unknown]).shapes(),
+            ["?node.0 ?node.1 ?node.2 ?node.3"]
+        );
+    }
+
+    #[test]
+    fn constants_repeat() {
+        let x = constant(DataType::Int32, &[2, 1], &[1.0, 2.0]);
+        let (to, times) = (ints(&[2, 2]), ints(&[2, 2]));
+        let expand = Case::new("Expand", 8).on(&[&x, &to]);
+        assert_eq!(expand.fold().unwrap(), [1.0, 1.0, 2.0, 2.0]);
+        let tile = Case::new("Tile", 6).on(&[&x, &times]);
+        assert_eq!(
+            tile.fold().unwrap(),
+            [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]
+        );
+    }
+}

@@ -201,3 +201,52 @@ impl Operator for Generate {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use super::*;
+
+    #[test]
+    fn a_fill_takes_no_memory() {
+        let huge = ints(&[1 << 20, 1 << 20]);
+        let out = &Case::new("ConstantOfShape", 9)
+            .on(&[&huge])
+            .infer()
+            .unwrap()[0];
+        assert_eq!(out.tensor().unwrap().data, TensorData::Fill(0.0));
+        let negative = ints(&[-1]);
+        assert!(
+            Case::new("ConstantOfShape", 9)
+                .on(&[&negative])
+                .infer()
+                .is_err()
+        );
+        let open = fact("2");
+        let case = Case::new("ConstantOfShape", 9).on(&[&open]);
+        assert_eq!(case.shapes(), ["?node.0 ?node.1"]);
+    }
+
+    #[test]
+    fn a_range_rounds_its_length_up() {
+        let scalar = |v: f64| constant(DataType::Float, &[], &[v]);
+        let (start, limit, step) = (scalar(0.0), scalar(0.5), scalar(0.2));
+        let case = Case::new("Range", 11).on(&[&start, &limit, &step]);
+        assert_eq!(case.shapes(), ["3"]);
+        let none = Case::new("Range", 11).on(&[&limit, &start, &step]);
+        assert_eq!(none.shapes(), ["0"]);
+    }
+
+    #[test]
+    fn types() {
+        let x = fact("N 4");
+        let dtype = |case: Case| case.infer().unwrap()[0].dtype;
+        assert_eq!(
+            dtype(Case::new("EyeLike", 9).int("dtype", 11).on(&[&x])),
+            Some(DataType::Double)
+        );
+        let samples = Case::new("Multinomial", 7).int("sample_size", 5).on(&[&x]);
+        assert_eq!(samples.shapes(), ["N 5"]);
+        assert_eq!(dtype(samples), Some(DataType::Int32));
+    }
+}

@@ -166,3 +166,34 @@ impl Operator for Cast {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, fact, floats, ints};
+    use super::*;
+
+    #[test]
+    fn types() {
+        let x = fact("N 4");
+        let dtypes = |case: Case| -> Vec<_> {
+            let facts = case.infer().unwrap();
+            facts.iter().map(|f| f.dtype.unwrap()).collect()
+        };
+        let (float, bool) = (DataType::Float, DataType::Bool);
+        let dropout = |opset| Case::new("Dropout", opset).outputs(2).on(&[&x]);
+        assert_eq!(dtypes(dropout(7)), [float, float]);
+        assert_eq!(dtypes(dropout(13)), [float, bool]);
+        let old = Case::new("Cast", 1).string("to", "FLOAT16").on(&[&x]);
+        assert_eq!(dtypes(old), [DataType::Float16]);
+        assert!(Case::new("Cast", 13).int("to", 99).operator().is_err());
+    }
+
+    #[test]
+    fn values_are_cut_or_wrapped() {
+        let (x, big) = (floats(&[-1.9, 0.0, 2.7]), ints(&[300, -1, i64::MAX]));
+        let cast = |to: DataType, x| Case::new("Cast", 13).int("to", to as i64).on(&[x]).fold();
+        assert_eq!(cast(DataType::Int32, &x).unwrap(), [-1.0, 0.0, 2.0]);
+        assert_eq!(cast(DataType::Bool, &x).unwrap(), [1.0, 0.0, 1.0]);
+        assert_eq!(cast(DataType::Uint8, &big).unwrap(), [44.0, 255.0, 255.0]);
+    }
+}

@@ -205,3 +205,60 @@ impl Operator for Pad {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn amounts_of_every_version() {
+        let x = fact("N 3 H 8");
+        let (pads, axes) = (ints(&[1, 2, 0, -1]), ints(&[2, -1]));
+        let old = Case::new("Pad", 2)
+            .ints("pads", &[0, 0, 1, 2, 0, 0, 0, -1])
+            .on(&[&x]);
+        assert_eq!(old.shapes(), ["N 3 H + 1 9"]);
+        let new = Case::new("Pad", 18).on(&[&x, &pads]).skip().on(&[&axes]);
+        assert_eq!(new.shapes(), ["N 3 H + 1 9"]);
+        let path = new.reach().unwrap().0[0].clone().unwrap();
+        assert_eq!(path.follower(3), Some((3, Map::shift(-2, 1))));
+        let open = fact("8");
+        assert_eq!(
+            Case::new("Pad", 13).on(&[&x, &open]).infer().unwrap()[0]
+                .shape
+                .as_ref()
+                .unwrap()
+                .len(),
+            4
+        );
+        assert!(
+            Case::new("Pad", 2)
+                .ints("pads", &[1])
+                .on(&[&x])
+                .infer()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn borders() {
+        let x = constant(DataType::Float, &[3], &[1.0, 2.0, 3.0]);
+        let (pads, seven) = (ints(&[2, 4]), constant(DataType::Float, &[], &[7.0]));
+        let fold = |mode| {
+            let case = Case::new("Pad", 19).string("mode", mode);
+            case.on(&[&x, &pads, &seven]).fold().unwrap()
+        };
+        assert_eq!(
+            fold("constant"),
+            [7.0, 7.0, 1.0, 2.0, 3.0, 7.0, 7.0, 7.0, 7.0]
+        );
+        assert_eq!(fold("edge"), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
+        assert_eq!(
+            fold("reflect"),
+            [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0, 2.0, 3.0]
+        );
+        assert_eq!(fold("wrap"), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0]);
+    }
+}

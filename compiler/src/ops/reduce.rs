@@ -277,3 +277,57 @@ impl Operator for Reduce {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn axes_are_attributes_or_inputs() {
+        let (x, axes, none) = (fact("N 3 8 8"), ints(&[-1, 2]), ints(&[]));
+        let old = Case::new("ReduceMean", 13).ints("axes", &[2, 3]).on(&[&x]);
+        assert_eq!(old.shapes(), ["N 3 1 1"]);
+        let new = Case::new("ReduceMean", 18)
+            .int("keepdims", 0)
+            .on(&[&x, &axes]);
+        assert_eq!(new.shapes(), ["N 3"]);
+        let path = new.reach().unwrap().0[0].clone().unwrap();
+        assert_eq!(
+            (path.follower(1).map(|f| f.0), path.follower(2)),
+            (Some(1), None)
+        );
+        let all = Case::new("ReduceSum", 13)
+            .int("keepdims", 0)
+            .on(&[&x, &none]);
+        assert_eq!(all.shapes(), [""]);
+        let noop = Case::new("ReduceSum", 13)
+            .int("noop_with_empty_axes", 1)
+            .on(&[&x]);
+        assert_eq!(noop.shapes(), ["N 3 8 8"]);
+    }
+
+    #[test]
+    fn values() {
+        let x = constant(DataType::Float, &[2, 2], &[3.0, -4.0, 1.0, 2.0]);
+        let fold = |op| {
+            Case::new(op, 11)
+                .ints("axes", &[1])
+                .on(&[&x])
+                .fold()
+                .unwrap()
+        };
+        assert_eq!(fold("ReduceMean"), [-0.5, 1.5]);
+        assert_eq!(fold("ReduceL1"), [7.0, 3.0]);
+        assert_eq!(fold("ReduceSumSquare"), [25.0, 5.0]);
+        assert_eq!(fold("ReduceMax"), [3.0, 2.0]);
+        let big = ints(&[i64::MAX, -1]);
+        let exact = Case::new("ReduceSum", 11).on(&[&big]);
+        let tensors = exact
+            .operator()
+            .unwrap()
+            .fold(&exact.cx(), &exact.infer().unwrap());
+        assert_eq!(tensors.unwrap()[0].to_i64().unwrap(), [i64::MAX - 1]);
+    }
+}

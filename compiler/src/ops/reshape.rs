@@ -258,3 +258,81 @@ impl Operator for Reshape {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, fact, ints};
+
+    #[test]
+    fn shapes_resolve() {
+        let x = fact("N 64 7 7");
+        let reshape = |to: &[i64]| {
+            let to = ints(to);
+            Case::new("Reshape", 13)
+                .on(&[&x, &to])
+                .infer()
+                .map(|f| super::super::testing::shape(&f[0]))
+        };
+        assert_eq!(reshape(&[0, -1]).unwrap(), "N 3136");
+        assert_eq!(reshape(&[-1, 3136]).unwrap(), "N 3136");
+        assert_eq!(reshape(&[0, 32, 2, 0, -1]).unwrap(), "N 32 2 7 7");
+        assert_eq!(reshape(&[2, -1, 7]).unwrap(), "2 224*N 7");
+        assert!(reshape(&[-1, -1]).is_err());
+        assert!(reshape(&[-3]).is_err());
+        let old = Case::new("Reshape", 1).ints("shape", &[0, -1]).on(&[&x]);
+        assert_eq!(old.shapes(), ["N 3136"]);
+        let (fixed, three) = (fact("4 6"), ints(&[5, -1]));
+        assert!(
+            Case::new("Reshape", 5)
+                .on(&[&fixed, &three])
+                .infer()
+                .is_err()
+        );
+        let open = fact("3");
+        assert_eq!(
+            Case::new("Reshape", 5).on(&[&x, &open]).shapes(),
+            ["?node.0 ?node.1 ?node.2"]
+        );
+    }
+
+    #[test]
+    fn axes_of_one_come_and_go() {
+        let (x, axes) = (fact("N 1 H 1"), ints(&[-1, 0]));
+        assert_eq!(
+            Case::new("Squeeze", 1)
+                .ints("axes", &[-1])
+                .on(&[&x])
+                .shapes(),
+            ["N 1 H"]
+        );
+        assert_eq!(Case::new("Squeeze", 13).on(&[&x]).shapes(), ["N H"]);
+        assert!(
+            Case::new("Squeeze", 1)
+                .ints("axes", &[4])
+                .on(&[&x])
+                .infer()
+                .is_err()
+        );
+        assert_eq!(
+            Case::new("Unsqueeze", 13).on(&[&x, &axes]).shapes(),
+            ["1 N 1 H 1 1"]
+        );
+        assert!(
+            Case::new("Unsqueeze", 1)
+                .ints("axes", &[0, 0])
+                .on(&[&x])
+                .infer()
+                .is_err()
+        );
+        let y = fact("N 3 4");
+        for (axis, expected) in [(0, "1 12*N"), (1, "N 12"), (-1, "3*N 4"), (3, "12*N 1")] {
+            assert_eq!(
+                Case::new("Flatten", 11)
+                    .int("axis", axis)
+                    .on(&[&y])
+                    .shapes(),
+                [expected]
+            );
+        }
+    }
+}

@@ -76,3 +76,22 @@ impl Operator for Scatter {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, fact, ints};
+
+    #[test]
+    fn the_data_keep_their_place() {
+        let (x, at, new) = (fact("N 8"), ints(&[1]), fact("1 8"));
+        let case = Case::new("ScatterND", 18)
+            .string("reduction", "add")
+            .on(&[&x, &at, &new]);
+        assert_eq!(case.shapes(), ["N 8"]);
+        assert_eq!(case.work().1, "8");
+        let paths = case.reach().unwrap().0;
+        assert_eq!(paths[0].as_ref().unwrap().follower(1).map(|f| f.0), Some(1));
+        assert!(paths[1].is_none(), "constant indices do not flow");
+        assert_eq!(paths[2].as_ref().unwrap().follower(1), None);
+    }
+}

@@ -77,3 +77,83 @@ impl Operator for ShapeOf {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use crate::facts::Fact;
+    use crate::ir::{DataType, Expr};
+
+    fn run(op: &str, inputs: &[&Fact]) -> Fact {
+        Case::new(op, 17).on(inputs).infer().unwrap().remove(0)
+    }
+
+    fn text(fact: &Fact) -> Vec<String> {
+        fact.ints().unwrap().iter().map(Expr::to_string).collect()
+    }
+
+    #[test]
+    fn a_range_of_axes() {
+        let x = fact("N 3 H W");
+        let some = Case::new("Shape", 15)
+            .int("start", -2)
+            .on(&[&x])
+            .infer()
+            .unwrap();
+        assert_eq!(text(&some[0]), ["H", "W"]);
+        let none = Case::new("Shape", 15)
+            .int("start", 3)
+            .int("end", 1)
+            .on(&[&x]);
+        assert_eq!(none.shapes(), ["0"]);
+        assert_eq!(text(&run("Size", &[&x])), ["3*H*N*W"]);
+    }
+
+    /// Shape, Slice, Cast, Mul, Floor, Cast, Concat: how interpolation to half
+    /// the size was exported.
+    #[test]
+    fn half_a_size_is_followed_through_floats() {
+        let x = fact("N 3 H W");
+        let shape = run("Shape", &[&x]);
+        let (two, four, one) = (ints(&[2]), ints(&[4]), ints(&[0]));
+        let plane = run("Slice", &[&shape, &two, &four, &one]);
+        let cast = |to: DataType, v| {
+            Case::new("Cast", 17)
+                .int("to", to as i64)
+                .on(&[v])
+                .infer()
+                .unwrap()
+                .remove(0)
+        };
+        let scale = constant(DataType::Float, &[], &[0.5]);
+        let halved = run(
+            "Floor",
+            &[&run("Mul", &[&cast(DataType::Float, &plane), &scale])],
+        );
+        let sizes = cast(DataType::Int64, &halved);
+        assert_eq!(text(&sizes), ["floor((H)/2)", "floor((W)/2)"]);
+        let batch = ints(&[1]);
+        let joined = Case::new("Concat", 17)
+            .int("axis", 0)
+            .on(&[&batch, &sizes])
+            .infer()
+            .unwrap();
+        assert_eq!(text(&joined[0]), ["1", "floor((H)/2)", "floor((W)/2)"]);
+    }
+
+    /// -1 in the shape of an Expand stands for the tensor's own size.
+    #[test]
+    fn a_size_is_never_minus_one() {
+        let x = fact("N 3 H W");
+        let shape = run("Shape", &[&x]);
+        let (minus, ones) = (ints(&[-1, -1, -1, -1]), ints(&[1, 1, 1, 1]));
+        let wanted = run("Where", &[&run("Equal", &[&shape, &minus]), &ones, &shape]);
+        assert_eq!(text(&wanted), ["N", "3", "H", "W"]);
+        let count = Case::new("ReduceProd", 17)
+            .int("keepdims", 0)
+            .on(&[&wanted])
+            .infer()
+            .unwrap();
+        assert_eq!(text(&count[0]), ["3*H*N*W"]);
+    }
+}

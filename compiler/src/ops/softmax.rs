@@ -67,3 +67,31 @@ impl Operator for Softmax {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, fact};
+
+    #[test]
+    fn what_is_normalized_is_read_as_a_whole() {
+        let x = fact("N 10 8 8");
+        let path = |opset, axis| {
+            let case = Case::new("Softmax", opset).int("axis", axis).on(&[&x]);
+            let path = case.reach().unwrap().0[0].clone().unwrap();
+            (
+                path.follower(1).is_some(),
+                path.follower(2).is_some(),
+                path.context,
+            )
+        };
+        assert_eq!(path(13, 1), (false, true, false));
+        assert_eq!(
+            path(11, 1),
+            (false, true, true),
+            "the planes are normalized too"
+        );
+        assert_eq!(path(13, 2), (true, true, true));
+        assert_eq!(path(13, -1), (true, true, false));
+        assert_eq!(Case::new("Softmax", 13).on(&[&x]).work().1, "1920*N");
+    }
+}

@@ -143,3 +143,51 @@ impl Operator for Split {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, ints};
+    use super::*;
+    use crate::ir::DataType;
+
+    #[test]
+    fn sizes_of_every_version() {
+        let (x, parts) = (fact("N 7 8"), ints(&[3, 4]));
+        let two = |opset| Case::new("Split", opset).int("axis", 1).outputs(2);
+        assert_eq!(
+            two(2).ints("split", &[3, 4]).on(&[&x]).shapes(),
+            ["N 3 8", "N 4 8"]
+        );
+        assert_eq!(two(13).on(&[&x, &parts]).shapes(), ["N 3 8", "N 4 8"]);
+        assert_eq!(
+            two(18).int("num_outputs", 2).on(&[&x]).shapes(),
+            ["N 4 8", "N 3 8"]
+        );
+        let even = Case::new("Split", 11).int("axis", -1).outputs(2).on(&[&x]);
+        assert_eq!(even.shapes(), ["N 7 4", "N 7 4"]);
+        let open = fact("2");
+        assert_eq!(
+            two(13).on(&[&x, &open]).shapes(),
+            ["N ?node.0 8", "N ?node.1 8"]
+        );
+        assert!(two(2).ints("split", &[7]).on(&[&x]).infer().is_err());
+    }
+
+    #[test]
+    fn parts_keep_their_places() {
+        let x = constant(DataType::Float, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let case = Case::new("Split", 2)
+            .int("axis", 1)
+            .ints("split", &[1, 2])
+            .outputs(2)
+            .on(&[&x]);
+        let operator = case.operator().unwrap();
+        let tensors = operator.fold(&case.cx(), &case.infer().unwrap()).unwrap();
+        assert_eq!(tensors[1].to_f64().unwrap(), [2.0, 3.0, 5.0, 6.0]);
+        let reach = operator
+            .reach(&case.cx(), &case.infer().unwrap(), 1)
+            .unwrap();
+        let path = reach.0[0].clone().unwrap();
+        assert_eq!(path.follower(1), Some((1, Map::shift(1, 1))));
+    }
+}

@@ -109,3 +109,31 @@ impl Transpose {
         Some(offsets(&tables))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact};
+    use crate::ir::DataType;
+
+    #[test]
+    fn axes_move_with_their_elements() {
+        let x = fact("N 3 H W");
+        let case = Case::new("Transpose", 13)
+            .ints("perm", &[0, 2, 3, 1])
+            .on(&[&x]);
+        assert_eq!(case.shapes(), ["N H W 3"]);
+        let path = case.reach().unwrap().0[0].clone().unwrap();
+        assert_eq!(path.follower(1).map(|f| f.0), Some(3));
+        assert!(
+            Case::new("Transpose", 1)
+                .ints("perm", &[0, 0, 1, 2])
+                .on(&[&x])
+                .infer()
+                .is_err()
+        );
+        let y = constant(DataType::Int8, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let reversed = Case::new("Transpose", 1).on(&[&y]);
+        assert_eq!(reversed.shapes(), ["3 2"]);
+        assert_eq!(reversed.fold().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
+}

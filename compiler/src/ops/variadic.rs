@@ -154,3 +154,35 @@ impl Operator for Variadic {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Case, constant, fact, floats, ints};
+    use crate::ir::DataType;
+
+    #[test]
+    fn shapes_and_work() {
+        let (a, b, c) = (fact("N 3 8"), fact("3 1"), fact(""));
+        let sum = Case::new("Sum", 8).on(&[&a, &b, &c]);
+        assert_eq!(sum.shapes(), ["N 3 8"]);
+        assert_eq!(sum.work().1, "48*N");
+        assert_eq!(Case::new("Mean", 8).on(&[&a, &b, &c]).work().1, "72*N");
+        assert!(Case::new("Max", 8).infer().is_err());
+    }
+
+    #[test]
+    fn values() {
+        let (a, b) = (floats(&[1.0, f64::NAN, -3.0]), floats(&[2.0, 0.0, -4.0]));
+        let max = Case::new("Max", 8).on(&[&a, &b]).fold().unwrap();
+        assert_eq!((max[0], max[2]), (2.0, -3.0));
+        assert!(max[1].is_nan());
+        let (x, y) = (ints(&[i64::MAX, 2]), ints(&[0]));
+        let choice = constant(DataType::Bool, &[2], &[1.0, 0.0]);
+        let case = Case::new("Where", 9).on(&[&choice, &x, &y]);
+        let tensors = case
+            .operator()
+            .unwrap()
+            .fold(&case.cx(), &case.infer().unwrap());
+        assert_eq!(tensors.unwrap()[0].to_i64().unwrap(), [i64::MAX, 0]);
+    }
+}

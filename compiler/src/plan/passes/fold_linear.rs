@@ -21,7 +21,7 @@ pub const PASS: Pass = Pass {
           convolution of k1 + s1·(k2 − 1) does the same.",
     when_not: "Where the pair is a bottleneck it is the cheap form: the pass leaves it then. With \
                padding on the second convolution the fold would be wrong at the borders: left too.",
-    example: "convfold fold model.onnx -o folded.onnx",
+    example: "convfold factorize model.onnx -o folded.onnx --pass fold-linear",
     rule: Rule::Fold {
         apply: fold,
         takes: "",
