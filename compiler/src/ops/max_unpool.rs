@@ -36,6 +36,9 @@ impl MaxUnpool {
 impl Operator for MaxUnpool {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
         let input = cx.shape(0)?;
+        if input.len() < 3 {
+            return Err(Gap::new(format!("an input of rank {}", input.len())));
+        }
         let shape = if cx.optional(2).is_some() {
             match cx.ints(2) {
                 Ok(Some(shape)) if shape.len() == input.len() => shape,
