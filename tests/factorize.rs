@@ -346,7 +346,7 @@ fn an_interrupt_leaves_nothing_behind() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(1500));
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
