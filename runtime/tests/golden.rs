@@ -64,6 +64,19 @@ fn squeezenet() {
 }
 
 #[test]
+fn squeezenet_knows_the_kitten_and_the_fish() {
+    if common::corpus().is_none() {
+        return;
+    }
+    let options = [("channels", "bgr"), ("mean", "103.939,116.779,123.68")];
+    let outputs = outputs("squeezenet", &data("photos.npz", &options)).expect("checked before");
+    let best = |scores: &[f32]| (0..1000).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let classes: Vec<_> = outputs[0].chunks(1000).map(best).collect();
+    assert_eq!(classes, [Some(281), Some(389)]);
+    assert!((outputs[0][281] - 0.943).abs() < 5e-4 && (outputs[0][1389] - 0.648).abs() < 5e-4);
+}
+
+#[test]
 fn super_resolution() {
     agrees("super_resolution");
 }

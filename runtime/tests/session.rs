@@ -258,6 +258,46 @@ fn inputs_and_data_must_be_as_many() {
 }
 
 #[test]
+fn samples_of_another_shape_than_loaded_for_are_refused() {
+    let bytes = double("N");
+    let session = Session::load(Model::new("m.onnx", &bytes), &[vec![3]]).expect("loads");
+    let array = |shape: &[usize]| Array {
+        shape: shape.to_vec(),
+        data: vec![0.0; shape.iter().product()],
+    };
+    assert_eq!(session.run(&[array(&[5, 3])]).expect("runs").0.len(), 5);
+    for inputs in [
+        vec![],
+        vec![array(&[])],
+        vec![array(&[3, 4])],
+        vec![array(&[2, 3]); 2],
+    ] {
+        assert!(session.run(&inputs).is_err(), "{inputs:?}");
+    }
+    let lie = Array {
+        shape: vec![2, 3],
+        data: vec![0.0; 5],
+    };
+    assert!(session.run(&[lie]).is_err());
+}
+
+#[test]
+fn a_model_tells_its_inputs() {
+    let bytes = graph(13)
+        .input("x", FLOAT, &["N", "3", "8", "8"])
+        .input("m", UINT8, &["N", "height"])
+        .node("n", "Neg", &["x"], "y", vec![])
+        .output("y")
+        .bytes();
+    let inputs = Model::new("m.onnx", &bytes).inputs().expect("decodes");
+    assert_eq!(inputs[0].sample(), Some(vec![3, 8, 8]));
+    assert_eq!(
+        (inputs[1].to_string().as_str(), inputs[1].sample()),
+        ("m Nxheight", None)
+    );
+}
+
+#[test]
 fn external_data_outside_the_folder_are_not_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let inside = folder.path().join("model");

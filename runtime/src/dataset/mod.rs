@@ -269,12 +269,13 @@ impl Dataset {
         self.labels.is_some()
     }
 
-    /// The preprocessed samples of `range`, one array an input, the first axis
-    /// the sample.
+    /// The preprocessed samples of `range`, as far as there are any: one array an
+    /// input, the first axis the sample.
     ///
     /// # Errors
     /// Where a sample cannot be read or preprocessed.
     pub fn batch(&self, range: Range<usize>) -> Result<Vec<Array>, DataError> {
+        let range = range.start.min(self.len())..range.end.min(self.len());
         let count = range.len();
         let mut arrays: Vec<Array> = (self.shapes.iter())
             .map(|shape| Array {

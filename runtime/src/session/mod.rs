@@ -3,16 +3,15 @@
 mod bind;
 mod graph;
 mod guard;
+mod model;
 mod ops;
+mod plan;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tract_onnx::pb::ModelProto;
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::tract_core::model::{TypedRunnableModel, TypedSimpleState};
 use tract_onnx::tract_hir::internal::*;
 
@@ -20,91 +19,10 @@ use crate::array::{elements, show};
 use crate::dataset::Dataset;
 use crate::error::{Error, Stage};
 use crate::{Array, Control};
-use bind::{Batch, Binding, bind};
+use bind::{Batch, bind};
 use guard::{Failure, guarded};
-
-/// A model as bytes, with the name that messages call it by.
-#[derive(Clone, Copy)]
-pub struct Model<'a> {
-    /// The file's name, for messages.
-    pub name: &'a str,
-    /// The ONNX message.
-    pub bytes: &'a [u8],
-    /// The folder that external data lie in; without it a model with external
-    /// data is refused. tract checks that no path leaves this folder.
-    pub folder: Option<&'a Path>,
-}
-
-impl<'a> Model<'a> {
-    /// A model without external data.
-    pub fn new(name: &'a str, bytes: &'a [u8]) -> Self {
-        Self {
-            name,
-            bytes,
-            folder: None,
-        }
-    }
-
-    /// The same model, its external data in `folder`.
-    pub fn in_folder(self, folder: &'a Path) -> Self {
-        Self {
-            folder: Some(folder),
-            ..self
-        }
-    }
-
-    /// The model's inputs that are no initializers.
-    ///
-    /// # Errors
-    /// [`Error::NotAModel`] where the bytes cannot be decoded.
-    pub fn inputs(&self) -> Result<Vec<InputInfo>, Error> {
-        graph::inputs(self)
-    }
-}
-
-/// An axis of an input as the model declares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Dim {
-    /// A known extent.
-    Fixed(usize),
-    /// A symbol, or `?`.
-    Free(String),
-}
-
-/// An input as the model declares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputInfo {
-    /// Its name.
-    pub name: String,
-    /// ONNX element type (`TensorProto.DataType`).
-    pub elem_type: i32,
-    /// Its axes; `None` where the rank is unknown.
-    pub dims: Option<Vec<Dim>>,
-}
-
-impl InputInfo {
-    /// The shape as `Nx3x224x224`.
-    pub fn shape(&self) -> String {
-        let Some(dims) = &self.dims else {
-            return "any shape".into();
-        };
-        let shown: Vec<String> = dims.iter().map(Dim::to_string).collect();
-        if shown.is_empty() {
-            "scalar".into()
-        } else {
-            shown.join("x")
-        }
-    }
-}
-
-impl fmt::Display for Dim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Dim::Fixed(n) => n.fmt(f),
-            Dim::Free(symbol) => f.write_str(symbol),
-        }
-    }
-}
+pub use model::{Dim, InputInfo, Model};
+use plan::{Bound, array_of, at_batch, datum_of, free_batch, parse};
 
 /// A model, or part of one, ready to run over samples of one shape.
 ///
@@ -113,19 +31,12 @@ impl fmt::Display for Dim {
 /// last one filled up with copies of its last sample.
 pub struct Session {
     model: String,
-    inputs: Vec<(InputInfo, DatumType, Binding)>,
+    inputs: Vec<Bound>,
     outputs: Vec<String>,
     nodes: HashMap<String, (String, String)>,
     plan: Arc<TypedRunnableModel>,
     units: usize,
 }
-
-/// Elements of input that a batch may hold where the batch axis is free: small
-/// enough that the activations of one batch stay in the cache of one core.
-const BATCH_ELEMENTS: usize = 1 << 14;
-
-/// No batch is larger than this.
-const BATCH_LIMIT: usize = 16;
 
 impl Session {
     /// Loads `model` for samples of the shapes `samples`, one an input, without
@@ -219,8 +130,10 @@ impl Session {
     /// An output keeps its batch axis, with the extent 1 for one sample.
     ///
     /// # Errors
-    /// Where a value does not fit the input's type or tract fails.
+    /// Where the samples are not of the shape that the session was loaded for, a
+    /// value does not fit the input's type, or tract fails.
     pub fn run(&self, inputs: &[Array]) -> Result<(Vec<Vec<Array>>, Duration), Error> {
+        self.require_samples(inputs)?;
         let mut runner = self.runner()?;
         let count = count(inputs);
         let mut samples = Vec::with_capacity(count);
@@ -280,7 +193,7 @@ impl Session {
     /// The tensor of `filled` samples from `first` on, filled up to the batch.
     fn tensor(
         &self,
-        (info, datum, binding): &(InputInfo, DatumType, Binding),
+        (info, datum, binding): &Bound,
         array: &Array,
         first: usize,
         filled: usize,
@@ -299,6 +212,32 @@ impl Session {
             Ok(tensor.cast_to_dt(*datum)?.into_owned().into_tvalue())
         })
         .map_err(|f| self.failed(f))
+    }
+
+    /// Checks that `inputs` are samples of the shape of each input.
+    fn require_samples(&self, inputs: &[Array]) -> Result<(), Error> {
+        if inputs.len() != self.inputs.len() {
+            return Err(Error::InputCount {
+                model: self.model.clone(),
+                inputs: self.inputs.iter().map(|(i, _, _)| i.to_string()).collect(),
+                found: inputs.len(),
+            });
+        }
+        let count = count(inputs);
+        for ((info, _, binding), array) in self.inputs.iter().zip(inputs) {
+            let expected = elements(&binding.sample).and_then(|n| n.checked_mul(count));
+            let fits = array.shape.first() == Some(&count) && expected == Some(array.data.len());
+            if !fits || elements(&array.shape) != expected {
+                return Err(Error::Shape {
+                    model: self.model.clone(),
+                    input: info.name.clone(),
+                    expected: format!("{count} samples of {}", show(&binding.sample)),
+                    found: show(&array.shape),
+                    remedy: "load the model for samples of this shape",
+                });
+            }
+        }
+        Ok(())
     }
 
     fn require_integers(
@@ -396,106 +335,6 @@ fn count(inputs: &[Array]) -> usize {
         .and_then(|a| a.shape.first())
         .copied()
         .unwrap_or(0)
-}
-
-/// Translates the message.
-fn parse(
-    framework: &tract_onnx::Onnx,
-    proto: &ModelProto,
-    folder: Option<&str>,
-) -> TractResult<InferenceModel> {
-    let parsed = framework.parse(proto, folder)?;
-    ensure!(
-        parsed.unresolved_inputs.is_empty(),
-        "nothing computes the value {}",
-        parsed.unresolved_inputs.join(", ")
-    );
-    Ok(parsed.model)
-}
-
-/// tract's element type of an input.
-fn datum_of(model: &Model, input: &InputInfo) -> Result<DatumType, Error> {
-    let known = DataType::try_from(input.elem_type).ok();
-    match known
-        .and_then(|t| DatumType::try_from(t).ok())
-        .filter(|d| *d != DatumType::String)
-    {
-        Some(datum) => Ok(datum),
-        None => Err(Error::Tract {
-            model: model.name.into(),
-            stage: Stage::Load,
-            node: None,
-            operator: None,
-            cause: format!("input {:?} is of type {known:?}", input.name),
-            panicked: false,
-        }),
-    }
-}
-
-/// The model with all input shapes fixed, at a batch of `units`.
-fn at_batch(
-    model: &InferenceModel,
-    inputs: &[(InputInfo, DatumType, Binding)],
-    units: usize,
-) -> TractResult<InferenceModel> {
-    let mut model = model.clone();
-    for (i, (_, datum, binding)) in inputs.iter().enumerate() {
-        let shape: TVec<TDim> = binding.shape(units).iter().map(|d| d.to_dim()).collect();
-        model.set_input_fact(i, InferenceFact::dt_shape(*datum, &*shape))?;
-    }
-    Ok(model)
-}
-
-/// The batch to run at where the batch axis is free.
-///
-/// More than one only where every output's first axis grows with the batch and
-/// nothing else does: a model may say that any batch will do and have a Reshape
-/// to a batch of 1 inside.
-fn free_batch(
-    model: &InferenceModel,
-    inputs: &[(InputInfo, DatumType, Binding)],
-) -> TractResult<usize> {
-    let length: usize = inputs
-        .iter()
-        .filter_map(|(_, _, b)| elements(&b.sample))
-        .sum();
-    let units = (BATCH_ELEMENTS / length.max(1)).clamp(1, BATCH_LIMIT);
-    if units == 1 {
-        return Ok(1);
-    }
-    let shapes = |units| -> TractResult<Vec<TVec<TDim>>> {
-        let mut model = at_batch(model, inputs, units)?;
-        model.analyse(false)?;
-        (0..model.outputs.len())
-            .map(|i| {
-                model
-                    .output_fact(i)?
-                    .shape
-                    .concretize()
-                    .context("an output has no shape")
-            })
-            .collect()
-    };
-    let scales = (shapes(1)?.iter().zip(&shapes(units)?)).all(|(one, many)| {
-        one.len() == many.len()
-            && !one.is_empty()
-            && one[0].clone() * units == many[0]
-            && one[1..] == many[1..]
-    });
-    Ok(if scales { units } else { 1 })
-}
-
-/// A tensor of any numeric type as an array.
-fn array_of(value: &Tensor) -> TractResult<Array> {
-    let tensor = match value.datum_type() {
-        DatumType::TDim => value.cast_to::<i64>()?.cast_to::<f32>()?.into_owned(),
-        _ => value.cast_to::<f32>()?.into_owned(),
-    };
-    let data = tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-    Ok(Array {
-        shape: value.shape().to_vec(),
-        data,
-    })
 }
 
 /// Names the model, the node and the operator of a failure.
