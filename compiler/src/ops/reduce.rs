@@ -281,7 +281,6 @@ impl Operator for Reduce {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Case, constant, fact, ints};
-    use super::*;
     use crate::ir::DataType;
 
     #[test]
