@@ -42,8 +42,6 @@ mod gemm;
 mod generate;
 mod global_pool;
 mod grid_sample;
-#[cfg(test)]
-mod hostile;
 mod identity;
 mod legacy;
 mod lrn;
