@@ -42,6 +42,8 @@ mod gemm;
 mod generate;
 mod global_pool;
 mod grid_sample;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod legacy;
 mod lrn;

@@ -9,7 +9,7 @@ use super::{
     AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
 };
 use crate::facts::Fact;
-use crate::ir::{Expr, FOLD_LIMIT, Node, Ratio, Shape, Tensor, TensorData};
+use crate::ir::{Expr, Node, Ratio, Shape, Tensor, TensorData};
 
 /// One row of the table: how elements enter, how two combine, what the result
 /// then goes through (with the number of elements), operations an element read.
@@ -154,10 +154,6 @@ impl Reduce {
     fn places(&self, cx: &Cx) -> Option<(Vec<usize>, usize, usize)> {
         let input = sizes(cx.shape(0).ok()?)?;
         count(&input)?;
-        // Beside an axis of size 0 another may be of any size.
-        if input.iter().any(|&n| n > FOLD_LIMIT) {
-            return None;
-        }
         let reduced = self.reduced(cx).ok()?;
         let kept: Vec<usize> = input
             .iter()
