@@ -35,12 +35,19 @@ pub fn exact_width(kernel: &Kernel, first: &[usize], last: &[usize]) -> (usize, 
     (threshold * kernel.groups, construction * kernel.groups)
 }
 
-/// The lossless chain of smallest width of the family `form`, searched between
-/// 1 and `widest` (a width a group at which it is lossless by construction).
-/// Kernels of low rank, with dead or repeated filters, or themselves composed,
-/// come out narrower than the generic threshold.
+/// Most that the factors of a lossless chain may cancel each other: beyond,
+/// rounding in single precision shows.
+const CANCELLATION: f64 = 1e3;
+
+/// The lossless chain of smallest width of the family `form`, searched below
+/// `widest`, a width at which it is lossless by construction (see
+/// [`exact_width`]). Kernels of low rank, with dead or repeated filters, or
+/// themselves composed, come out narrower than the generic threshold. A width
+/// whose lossless chains all cancel too much to be computed in single precision
+/// does not count.
 ///
-/// Returns `None` if not even `widest` is lossless.
+/// Returns `None` if not even `widest` is lossless. `form` may return `None` for
+/// widths that it cannot take; they are passed over.
 ///
 /// # Errors
 /// As [`factorize`].
@@ -55,21 +62,23 @@ pub fn factorize_exact(
             return Ok(None);
         };
         let fit = factorize(kernel, &form, options)?;
-        Ok(fit.exact.then_some(fit))
+        Ok((fit.exact && fit.amplification <= CANCELLATION).then_some(fit))
     };
     let Some(mut best) = attempt(widest)? else {
         return Ok(None);
     };
-    let (mut low, mut high) = (0, widest);
-    while high - low > 1 {
+    // Widths that the form cannot take count as the next wider one it can.
+    let widths: Vec<usize> = (1..=widest).filter(|&w| form(w).is_some()).collect();
+    let (mut low, mut high) = (0, widths.len() - 1);
+    while low < high {
         let middle = low + (high - low) / 2;
-        match attempt(middle)? {
+        match attempt(widths[middle])? {
             Some(fit) => {
                 best = fit;
                 high = middle;
             }
-            None => low = middle,
+            None => low = middle + 1,
         }
     }
-    Ok(Some((high, best)))
+    Ok(Some((widths[high], best)))
 }

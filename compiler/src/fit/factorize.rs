@@ -4,13 +4,15 @@ use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
-use super::compose::compose;
 use super::form::tap_table;
-use super::group::fit_group;
-use super::linalg::{Matrix, dot, mul};
-use super::minimize::Limits;
+use super::group::{fit_group, weights};
+use super::linalg::Matrix;
+use super::minimize::{Descent, Limits};
 use super::problem::Problem;
+use super::regression::Aim;
+use super::report::{even_out, report};
 use super::tangent::{Chain, Link};
+use super::weighing::Weighing;
 use super::{FitError, Form, Kernel, Moments};
 
 /// Relative weight error below which a chain counts as lossless.
@@ -41,6 +43,12 @@ pub struct Options<'a> {
     pub tolerance: f64,
     /// Added to the patches' covariance, relative to its mean eigenvalue.
     pub ridge: f64,
+    /// Relative rounding noise of the map between the factors that the fit
+    /// guards against: it keeps the factors from growing large and cancelling
+    /// each other. Dropped where the kernel can be met exactly.
+    pub noise: f64,
+    /// Steps in the finer metric of weighted moments.
+    pub polish: usize,
     /// Seed of the random starts.
     pub seed: u64,
     /// Raise it to stop early with [`FitError::Cancelled`].
@@ -53,8 +61,10 @@ impl Default for Options<'_> {
             metric: Metric::Weight,
             starts: 4,
             iterations: 60,
-            tolerance: 1e-4,
+            tolerance: 1e-3,
             ridge: 1e-6,
+            noise: 1e-3,
+            polish: 10,
             seed: 0,
             cancel: None,
         }
@@ -74,6 +84,9 @@ pub struct Fit {
     /// Root of the share of the output's variance over the calibration patches
     /// that is lost. Only in the data metric.
     pub output_error: Option<f64>,
+    /// `‖|A| ∗ |B| ∗ …‖ / ‖A ∗ B ∗ …‖`: how much the factors cancel, and so by how
+    /// much rounding in the maps between them can grow.
+    pub amplification: f64,
     /// Whether the chain reproduces the kernel to rounding.
     pub exact: bool,
     /// Steps that the winning descents took, the most over the groups.
@@ -95,14 +108,9 @@ pub fn factorize(kernel: &Kernel, form: &Form, options: &Options<'_>) -> Result<
             "the moments belong to a kernel of another shape".into(),
         ));
     }
-    let limits = Limits {
-        iterations: options.iterations,
-        tolerance: options.tolerance,
-        cancel: options.cancel,
-    };
     let groups = (0..kernel.groups)
         .into_par_iter()
-        .map(|g| group(kernel, form, g, options, &limits))
+        .map(|g| fit(kernel, form, g, options))
         .collect::<Result<Vec<_>, _>>()?;
     let mut factors = Vec::with_capacity(form.factors.len());
     let mut channels = kernel.channels();
@@ -121,62 +129,94 @@ pub fn factorize(kernel: &Kernel, form: &Form, options: &Options<'_>) -> Result<
     }
     even_out(&mut factors);
     let steps: Vec<_> = form.factors.iter().map(|f| f.step.clone()).collect();
-    report(
-        kernel,
-        factors,
-        &steps,
-        groups.iter().map(|g| g.steps).max().unwrap_or(0),
-        options,
-    )
+    let most = groups.iter().map(|g| g.steps).max().unwrap_or(0);
+    report(kernel, factors, &steps, most, options.metric)
 }
 
+/// The weights of one group's factors, and the steps that they took.
 struct Fitted {
     parts: Vec<Vec<f64>>,
     steps: usize,
 }
 
-fn group(
-    kernel: &Kernel,
-    form: &Form,
-    g: usize,
-    options: &Options<'_>,
-    limits: &Limits<'_>,
-) -> Result<Fitted, FitError> {
-    let links = links(kernel, form);
+fn fit(kernel: &Kernel, form: &Form, g: usize, options: &Options<'_>) -> Result<Fitted, FitError> {
+    let mut chain = links(kernel, form);
     let (out, n) = (kernel.out / kernel.groups, kernel.inp * kernel.taps());
-    let weights = Matrix::from_vec(out, n, kernel.group(g).to_vec());
-    let (target, metric) = match options.metric {
-        Metric::Weight => (weights, None),
-        Metric::Data(moments) => {
-            let mut metric = moments.centred(g);
-            let floor = options.ridge * metric.trace() / n as f64;
-            let target = match moments.regression(g, &weights, floor)? {
-                Some(regression) => regression.kernel,
-                None => weights,
-            };
-            metric.add_to_diagonal(floor);
-            // A window that never varies says nothing: weigh all weights alike.
-            let metric = (metric.trace() > 0.0).then_some(metric);
-            (target, metric)
-        }
+    let original = Matrix::from_vec(out, n, kernel.group(g).to_vec());
+    let aim = match options.metric {
+        Metric::Weight => Aim {
+            kernel: original,
+            coarse: Weighing::Alike,
+            fine: None,
+            second: None,
+        },
+        Metric::Data(moments) => Aim::new(moments, g, &original, options.ridge)?,
     };
-    if links.len() == 1 {
+    let Some(last) = chain.pop() else {
+        return Err(FitError::Empty);
+    };
+    if chain.is_empty() {
         return Ok(Fitted {
-            parts: vec![target.data],
+            parts: vec![aim.kernel.data],
             steps: 0,
         });
     }
-    let (chain, last) = links.split_at(links.len() - 1);
-    let chain = Chain::new(kernel.inp, chain.to_vec());
-    let problem = Problem::new(kernel.taps(), chain, last[0].clone(), target, metric);
-    if problem.energy <= 0.0 {
+    let zeros = chain
+        .iter()
+        .chain([&last])
+        .map(|l| vec![0.0; l.len()])
+        .collect();
+    let chain = Chain::new(kernel.inp, chain);
+    let (target, second) = (aim.kernel, aim.second);
+    let problem = |weighing| {
+        let (chain, last, target) = (chain.clone(), last.clone(), target.clone());
+        Problem::new(
+            kernel.taps(),
+            chain,
+            last,
+            target,
+            weighing,
+            second.as_ref(),
+        )
+    };
+    let coarse = problem(aim.coarse);
+    if coarse.energy <= 0.0 {
         return Ok(Fitted {
-            parts: links.iter().map(|l| vec![0.0; l.len()]).collect(),
+            parts: zeros,
             steps: 0,
         });
     }
-    let (parts, steps) = fit_group(&problem, options.starts, options.seed, limits)?;
-    Ok(Fitted { parts, steps })
+    let limits = Limits {
+        iterations: options.iterations,
+        tolerance: options.tolerance,
+        cancel: options.cancel,
+    };
+    let best = fit_group(
+        &coarse,
+        options.starts,
+        options.seed,
+        options.noise,
+        &limits,
+    )?;
+    let Some(fine) = aim.fine else {
+        return Ok(Fitted {
+            parts: weights(&coarse, &best),
+            steps: best.steps,
+        });
+    };
+    let fine = problem(fine);
+    let mut finer = Descent::new(&fine, best.theta, options.noise)?;
+    finer.run(
+        &fine,
+        &Limits {
+            iterations: options.polish,
+            ..limits
+        },
+    )?;
+    Ok(Fitted {
+        parts: weights(&fine, &finer),
+        steps: best.steps + finer.steps,
+    })
 }
 
 /// The form within one group of the kernel.
@@ -193,126 +233,4 @@ fn links(kernel: &Kernel, form: &Form) -> Vec<Link> {
         channels = f.width;
     }
     links
-}
-
-/// Gives neighbouring factors the same root mean square a middle channel, so
-/// that neither leaves the range of a half-precision float.
-fn even_out(factors: &mut [Kernel]) {
-    for f in 1..factors.len() {
-        let (head, tail) = factors.split_at_mut(f);
-        let (first, next) = (&mut head[f - 1], &mut tail[0]);
-        let row = first.data.len() / first.out;
-        let taps = next.taps();
-        let per_group = next.out / next.groups;
-        for m in 0..first.out {
-            let b = &mut first.data[m * row..(m + 1) * row];
-            let outputs = m / next.inp * per_group..(m / next.inp + 1) * per_group;
-            let at = |o: usize| (o * next.inp + m % next.inp) * taps;
-            let mean = |square: f64, count: usize| (square / count as f64).sqrt();
-            let b_size = mean(dot(b, b), row);
-            let a_square: f64 = outputs
-                .clone()
-                .map(|o| {
-                    let a = &next.data[at(o)..at(o) + taps];
-                    dot(a, a)
-                })
-                .sum();
-            let a_size = mean(a_square, outputs.len() * taps);
-            if b_size > 0.0 && a_size > 0.0 {
-                let scale = (a_size / b_size).sqrt();
-                b.iter_mut().for_each(|v| *v *= scale);
-                for o in outputs {
-                    next.data[at(o)..at(o) + taps]
-                        .iter_mut()
-                        .for_each(|v| *v /= scale);
-                }
-            }
-        }
-    }
-}
-
-/// What the chain loses, measured on the kernel that it really composes to.
-fn report(
-    kernel: &Kernel,
-    factors: Vec<Kernel>,
-    steps: &[Vec<usize>],
-    iterations: usize,
-    options: &Options<'_>,
-) -> Result<Fit, FitError> {
-    let whole = compose(&factors, steps)?;
-    let (out, n) = (kernel.out / kernel.groups, kernel.inp * kernel.taps());
-    let (mut lost, mut bias) = (0.0, Vec::new());
-    let (mut data_lost, mut data_all) = (0.0, 0.0);
-    for g in 0..kernel.groups {
-        let weights = Matrix::from_vec(out, n, kernel.group(g).to_vec());
-        let made = Matrix::from_vec(out, n, group_of(&whole, kernel, g));
-        let rest = difference(&weights, &made);
-        lost += dot(&rest.data, &rest.data);
-        let Metric::Data(moments) = options.metric else {
-            continue;
-        };
-        let covariance = moments.centred(g);
-        let floor = options.ridge * covariance.trace() / n as f64;
-        let mean = moments.mean(g);
-        let spread = |m: &Matrix| dot(&m.data, &mul(m.view(), covariance.view()).data);
-        match moments.regression(g, &weights, floor)? {
-            Some(regression) => {
-                bias.extend(
-                    made.data
-                        .chunks_exact(n)
-                        .zip(&regression.mean)
-                        .map(|(w, y)| y - dot(w, &mean)),
-                );
-                data_lost +=
-                    regression.unexplained + spread(&difference(&regression.kernel, &made));
-                data_all += regression.unexplained + spread(&regression.kernel);
-            }
-            None => {
-                bias.extend(rest.data.chunks_exact(n).map(|row| dot(row, &mean)));
-                data_lost += spread(&rest);
-                data_all += spread(&weights);
-            }
-        }
-    }
-    let norm = kernel.norm();
-    let relative = |lost: f64, all: f64| {
-        if all > 0.0 {
-            (lost.max(0.0) / all).sqrt()
-        } else {
-            0.0
-        }
-    };
-    let weight_error = relative(lost, norm * norm);
-    let data = matches!(options.metric, Metric::Data(_));
-    Ok(Fit {
-        factors,
-        bias_correction: data.then_some(bias),
-        weight_error,
-        output_error: data.then(|| relative(data_lost, data_all)),
-        exact: weight_error <= EXACT,
-        iterations,
-    })
-}
-
-fn difference(a: &Matrix, b: &Matrix) -> Matrix {
-    let data = a.data.iter().zip(&b.data).map(|(a, b)| a - b).collect();
-    Matrix::from_vec(a.rows, a.cols, data)
-}
-
-/// The weights of one group of `kernel`'s grouping in a chain that composed to
-/// `whole`, which may have more groups.
-fn group_of(whole: &Kernel, kernel: &Kernel, g: usize) -> Vec<f64> {
-    if whole.groups == kernel.groups {
-        return whole.group(g).to_vec();
-    }
-    let (out, taps) = (kernel.out / kernel.groups, kernel.taps());
-    let mut dense = vec![0.0; out * kernel.inp * taps];
-    let row = whole.inp * taps;
-    for o in 0..out {
-        let from = g * out + o;
-        let first = from / (whole.out / whole.groups) * whole.inp - g * kernel.inp;
-        dense[(o * kernel.inp + first) * taps..][..row]
-            .copy_from_slice(&whole.data[from * row..(from + 1) * row]);
-    }
-    dense
 }

@@ -6,32 +6,28 @@ use super::FitError;
 use super::linalg::Matrix;
 use super::minimize::{Descent, Limits};
 use super::problem::Problem;
-use super::start::{Guess, first_guess};
+use super::start::{Guess, corners, first_guess};
 use super::tangent::{Chain, Link};
 
 /// Steps that every start is given before the field is halved.
 const HEAT: usize = 6;
 
-/// Fits the chain and returns its parameters with the last factor's appended,
-/// link by link, and the descent that found them.
+/// The best descent of those from several starts.
 pub(super) fn fit_group(
     problem: &Problem,
     starts: usize,
     seed: u64,
+    noise: f64,
     limits: &Limits<'_>,
-) -> Result<(Vec<Vec<f64>>, usize), FitError> {
-    let guesses: Vec<Guess> = (0..starts.max(1))
-        .map(|s| {
-            if s == 0 {
-                Guess::Principal
-            } else {
-                Guess::Random(seed ^ s as u64)
-            }
-        })
-        .collect();
+) -> Result<Descent, FitError> {
+    let mut guesses = vec![Guess::Principal];
+    if lossless_by_construction(problem) {
+        guesses.insert(0, Guess::Corners);
+    }
+    guesses.extend((1..starts as u64).map(|s| Guess::Random(seed ^ s)));
     let mut field: Vec<Descent> = guesses
         .par_iter()
-        .map(|guess| Descent::new(problem, begin(problem, guess, limits)?))
+        .map(|guess| Descent::new(problem, begin(problem, guess, noise, limits)?, noise))
         .collect::<Result<_, _>>()?;
     let heat = Limits {
         iterations: HEAT,
@@ -41,22 +37,38 @@ pub(super) fn fit_group(
         field
             .par_iter_mut()
             .try_for_each(|d| d.run(problem, &heat))?;
-        field.sort_by(|a, b| a.error().total_cmp(&b.error()));
-        let keep = field.len().div_ceil(2);
-        field.truncate(if keep == field.len() { 1 } else { keep });
+        field.sort_by(|a, b| a.objective().total_cmp(&b.objective()));
+        field.truncate(field.len() / 2);
     }
     let Some(mut best) = field.pop() else {
         return Err(FitError::Empty);
     };
     best.run(problem, limits)?;
+    Ok(best)
+}
+
+fn lossless_by_construction(problem: &Problem) -> bool {
+    problem.chain.links.len() == 1
+        && corners(
+            &problem.chain,
+            &problem.last,
+            &problem.columns,
+            &problem.target,
+            problem.chain.width(),
+        )
+        .is_some()
+}
+
+/// The weights of all factors, each in its own layout `(out, inp, taps)`.
+pub(super) fn weights(problem: &Problem, best: &Descent) -> Vec<Vec<f64>> {
     let mut parts: Vec<Vec<f64>> = problem
         .chain
         .split(&best.theta)
         .into_iter()
         .map(<[f64]>::to_vec)
         .collect();
-    parts.push(last_factor(problem, &best));
-    Ok((parts, best.steps))
+    parts.push(last_factor(problem, best));
+    parts
 }
 
 /// The last factor in its own layout `(out, inp, taps)`.
@@ -76,16 +88,21 @@ fn last_factor(problem: &Problem, best: &Descent) -> Vec<f64> {
 
 /// Parameters to begin with: for a chain of more than two factors, those of the
 /// first factor against all others merged, then on along the chain.
-fn begin(problem: &Problem, guess: &Guess, limits: &Limits<'_>) -> Result<Vec<f64>, FitError> {
+fn begin(
+    problem: &Problem,
+    guess: &Guess,
+    noise: f64,
+    limits: &Limits<'_>,
+) -> Result<Vec<f64>, FitError> {
     let chain = &problem.chain;
     if chain.links.len() == 1 {
         return first_guess(
             guess,
             chain,
             &problem.last,
-            problem.columns(),
+            &problem.columns,
             &problem.target,
-            problem.metric.as_ref(),
+            problem.weight.as_ref(),
         );
     }
     // All factors but the last as one, then that one as a chain of its own.
@@ -100,9 +117,10 @@ fn begin(problem: &Problem, guess: &Guess, limits: &Limits<'_>) -> Result<Vec<f6
         Chain::new(chain.inputs(), vec![merged]),
         problem.last.clone(),
         problem.target.clone(),
-        problem.metric.clone(),
+        problem.weighing.clone(),
+        problem.weighing.mean(),
     );
-    let mut whole = Descent::new(&outer, begin(&outer, guess, limits)?)?;
+    let mut whole = Descent::new(&outer, begin(&outer, guess, noise, limits)?, noise)?;
     whole.run(
         &outer,
         &Limits {
@@ -123,8 +141,15 @@ fn begin(problem: &Problem, guess: &Guess, limits: &Limits<'_>) -> Result<Vec<f6
             }
         }
     }
-    let nested = Problem::new(window, inner, last, target, problem.metric.clone());
-    let mut part = Descent::new(&nested, begin(&nested, guess, limits)?)?;
+    let nested = Problem::new(
+        window,
+        inner,
+        last,
+        target,
+        problem.weighing.clone(),
+        problem.weighing.mean(),
+    );
+    let mut part = Descent::new(&nested, begin(&nested, guess, noise, limits)?, noise)?;
     part.run(
         &nested,
         &Limits {

@@ -66,11 +66,41 @@ impl Matrix {
         }
     }
 
+    /// The `index`th block of `count` rows.
+    pub fn rows_of(&self, index: usize, count: usize) -> Self {
+        let span = index * count * self.cols..(index + 1) * count * self.cols;
+        Self {
+            rows: count,
+            cols: self.cols,
+            data: self.data[span].to_vec(),
+        }
+    }
+
+    /// Matrices of equal width, one below the other.
+    pub fn stacked(parts: Vec<Self>) -> Self {
+        let cols = parts.first().map_or(0, |p| p.cols);
+        let rows = parts.iter().map(|p| p.rows).sum();
+        let data = parts.into_iter().flat_map(|p| p.data).collect();
+        Self { rows, cols, data }
+    }
+
     /// Copies the lower triangle onto the upper one.
     pub fn mirror(&mut self) {
         for r in 0..self.rows {
             for c in 0..r {
                 self.data[c * self.cols + r] = self.data[r * self.cols + c];
+            }
+        }
+    }
+
+    /// Replaces the matrix by its symmetric part.
+    pub fn symmetrize(&mut self) {
+        for r in 0..self.rows {
+            for c in 0..r {
+                let (low, high) = (r * self.cols + c, c * self.cols + r);
+                let mean = 0.5 * (self.data[low] + self.data[high]);
+                self.data[low] = mean;
+                self.data[high] = mean;
             }
         }
     }
@@ -235,6 +265,52 @@ impl Cholesky {
             rows.data.par_chunks_mut(PANEL * cols).for_each(solve);
         }
     }
+
+    /// Replaces `b` by the solution `x` of `a·x = b`.
+    pub fn solve_slice(&self, b: &mut [f64]) {
+        let rows = b.len();
+        self.0
+            .solve_in_place(MatMut::from_column_major_slice_mut(b, rows, 1));
+    }
+
+    /// Replaces each row `b` of `rows` by `L⁻¹·b`.
+    pub fn half_solve_rows(&self, rows: &mut Matrix) {
+        let (count, cols) = (rows.rows, rows.cols);
+        let columns = MatMut::from_column_major_slice_mut(&mut rows.data, cols, count);
+        self.0.L().solve_lower_triangular_in_place(columns);
+    }
+
+    /// Replaces each row `b` of `rows` by `L⁻ᵀ·b`.
+    pub fn half_solve_rows_transposed(&self, rows: &mut Matrix) {
+        let (count, cols) = (rows.rows, rows.cols);
+        let columns = MatMut::from_column_major_slice_mut(&mut rows.data, cols, count);
+        self.0
+            .L()
+            .transpose()
+            .solve_upper_triangular_in_place(columns);
+    }
+}
+
+/// The transpose, copied.
+pub(super) fn transposed(a: &Matrix) -> Matrix {
+    let mut t = Matrix::zeros(a.cols, a.rows);
+    for r in 0..a.rows {
+        for (c, v) in a.row(r).iter().enumerate() {
+            t.data[c * a.rows + r] = *v;
+        }
+    }
+    t
+}
+
+/// `(y · out) × m` as `out × (y · m)`.
+pub(super) fn swap_axes(stacked: &Matrix, taps: usize, out: usize, m: usize) -> Matrix {
+    let mut rows = Matrix::zeros(out, taps * m);
+    for o in 0..out {
+        for y in 0..taps {
+            rows.row_mut(o)[y * m..(y + 1) * m].copy_from_slice(stacked.row(y * out + o));
+        }
+    }
+    rows
 }
 
 /// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix.

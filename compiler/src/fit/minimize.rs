@@ -3,14 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::FitError;
-use super::linalg::{Cholesky, Matrix, axpy, dot, mul};
-use super::problem::{Curvature, Problem, Solution};
-
-/// Parameters up to which the Gauss-Newton matrix is formed and factorized;
-/// above, conjugate gradients apply it.
-const DENSE: usize = 1000;
+use super::curvature::Curvature;
+use super::linalg::{Cholesky, Matrix, axpy, dot, eigen, mul, transposed};
+use super::problem::{Problem, Solution};
 
 /// When to stop.
+#[derive(Clone, Copy)]
 pub(super) struct Limits<'a> {
     pub iterations: usize,
     /// Relative decrease of the squared error below which a step counts as none.
@@ -22,44 +20,66 @@ pub(super) struct Limits<'a> {
 pub(super) struct Descent {
     pub theta: Vec<f64>,
     pub solution: Solution,
+    /// Weight of the noise term.
+    rho: f64,
     damping: f64,
-    growth: f64,
     idle: usize,
     pub steps: usize,
-    pub converged: bool,
+    converged: bool,
 }
 
 /// Relative squared error that counts as none.
 const NOTHING: f64 = 1e-26;
+/// Most conjugate gradient steps a step, and the reduction of the residual's
+/// norm at which they stop.
+const INNER: usize = 60;
+const FORCING: f64 = 0.1;
+/// Steps in a row that hardly help, after which a descent has converged.
+const PATIENCE: usize = 3;
 
 impl Descent {
-    pub fn new(problem: &Problem, theta: Vec<f64>) -> Result<Self, FitError> {
+    /// `noise` is the relative noise of the map between the factors.
+    pub fn new(problem: &Problem, theta: Vec<f64>, noise: f64) -> Result<Self, FitError> {
         let theta = balanced(problem, theta);
-        let solution = problem.solve(&theta, 0.0)?;
-        let converged = solution.error <= NOTHING;
+        let rho = noise * noise;
+        let solution = problem.solve(&theta, rho)?;
         Ok(Self {
             theta,
             solution,
+            rho,
             damping: 1e-2,
-            growth: 2.0,
             idle: 0,
             steps: 0,
-            converged,
+            converged: false,
         })
     }
 
-    pub fn error(&self) -> f64 {
-        self.solution.error
+    pub fn objective(&self) -> f64 {
+        self.solution.objective()
     }
 
     /// Takes up to `limits.iterations` further steps.
     pub fn run(&mut self, problem: &Problem, limits: &Limits<'_>) -> Result<(), FitError> {
         for _ in 0..limits.iterations {
-            if self.converged {
+            if self.solution.error <= NOTHING {
                 break;
             }
             if limits.cancel.is_some_and(|c| c.load(Ordering::Relaxed)) {
                 return Err(FitError::Cancelled);
+            }
+            // Where noise is all that is left, the kernel can be met exactly.
+            if self.rho > 0.0 && self.solution.error < self.solution.noise {
+                self.rho = if self.rho > 1e-15 {
+                    self.rho * 1e-3
+                } else {
+                    0.0
+                };
+                self.solution = problem.solve(&self.theta, self.rho)?;
+                self.converged = false;
+                self.idle = 0;
+            }
+            if self.converged {
+                break;
             }
             self.step(problem, limits.tolerance)?;
         }
@@ -69,101 +89,181 @@ impl Descent {
     /// One accepted step, or none if no damping helps.
     fn step(&mut self, problem: &Problem, tolerance: f64) -> Result<(), FitError> {
         self.steps += 1;
-        let gradient = problem.gradient(&self.theta, &self.solution);
-        let curvature = problem.curvature(&self.theta, &self.solution);
-        let dense = (gradient.len() <= DENSE)
-            .then(|| curvature.dense())
-            .flatten();
-        let size = gradient.len() as f64;
-        let scale = match &dense {
-            Some(h) => h.trace() / size,
-            None => {
-                let probe = curvature.apply(&gradient);
-                dot(&probe, &gradient) / dot(&gradient, &gradient).max(f64::MIN_POSITIVE)
-            }
-        };
-        for _ in 0..12 {
-            let mu = self.damping * scale;
-            let change = match &dense {
-                Some(h) => direct(h, &gradient, mu)?,
-                None => conjugate(&curvature, &gradient, mu, 60),
-            };
-            // Decrease that the quadratic model promises, of half the error.
-            let bent = match &dense {
-                Some(h) => {
-                    mul(
-                        h.view(),
-                        Matrix::from_vec(change.len(), 1, change.clone()).view(),
-                    )
-                    .data
+        let gradient = problem.gradient(&self.theta, &self.solution, self.rho);
+        let curvature = problem.curvature(&self.theta, &self.solution, self.rho)?;
+        let scale = Scale::new(problem, &curvature, &gradient, self.rho)?;
+        for _ in 0..6 {
+            let path = conjugate(&curvature, &scale, &gradient, self.damping * scale.size);
+            let mut take = path.len();
+            // Too far for the model: go back along the path that led there.
+            while take > 0 {
+                let (change, promised) = &path[take - 1];
+                let mut theta = self.theta.clone();
+                axpy(&mut theta, 1.0, change);
+                let theta = balanced(problem, theta);
+                let solution = problem.solve(&theta, self.rho)?;
+                let gain = self.objective() - solution.objective();
+                if gain > 0.0 && gain.is_finite() {
+                    let ratio = 0.5 * gain / promised.max(f64::MIN_POSITIVE);
+                    self.damping *= match ratio {
+                        _ if take < path.len() => 4.0,
+                        r if r > 0.7 => 0.1,
+                        r if r > 0.25 => 0.3,
+                        _ => 4.0,
+                    };
+                    self.damping = self.damping.max(1e-12);
+                    let small = gain <= tolerance * self.objective();
+                    self.idle = if small { self.idle + 1 } else { 0 };
+                    self.converged = self.idle >= PATIENCE;
+                    self.theta = theta;
+                    self.solution = solution;
+                    return Ok(());
                 }
-                None => curvature.apply(&change),
-            };
-            let promised = -dot(&gradient, &change) - 0.5 * dot(&change, &bent);
-            let mut theta = self.theta.clone();
-            axpy(&mut theta, 1.0, &change);
-            let theta = balanced(problem, theta);
-            let solution = problem.solve(&theta, 0.0)?;
-            let gain = 0.5 * (self.solution.error - solution.error);
-            if gain > 0.0 && gain.is_finite() {
-                let ratio = gain / promised.max(f64::MIN_POSITIVE);
-                self.damping *= (1.0 - (2.0 * ratio - 1.0).powi(3)).clamp(0.1, 2.0);
-                self.damping = self.damping.max(1e-12);
-                self.growth = 2.0;
-                let small = 2.0 * gain <= tolerance * self.solution.error;
-                self.idle = if small { self.idle + 1 } else { 0 };
-                self.theta = theta;
-                self.solution = solution;
-                self.converged = self.idle >= 3 || self.solution.error <= NOTHING;
-                return Ok(());
+                take /= 2;
             }
-            self.damping *= self.growth;
-            self.growth *= 2.0;
-            if promised <= 1e-14 * self.solution.error {
-                break;
-            }
+            self.damping *= 30.0;
         }
         self.converged = true;
         Ok(())
     }
 }
 
-/// `−(H + μI)⁻¹ g`.
-fn direct(h: &Matrix, gradient: &[f64], mu: f64) -> Result<Vec<f64>, FitError> {
-    let mut step = Matrix::from_vec(1, gradient.len(), gradient.iter().map(|g| -g).collect());
-    Cholesky::new(h, mu)?.solve_rows(&mut step);
-    Ok(step.data)
+/// What a change of the parameters weighs, for damping, and an inverse of the
+/// damped curvature that is nearly right, for preconditioning.
+struct Scale<'a> {
+    /// `V`, the metric under the window of `B`, where the parameters are `B`.
+    weight: Option<&'a Matrix>,
+    /// `H ≈ U ⊗ K`: eigenvalues and eigenvectors (rows) of `U`, and of `K` in the
+    /// metric `V`, `row·V·rowᵀ = 1`.
+    pair: Option<[(Vec<f64>, Matrix); 2]>,
+    size: f64,
+    rho: f64,
 }
 
-/// `−(H + μI)⁻¹ g`, nearly, by conjugate gradients.
-fn conjugate(curvature: &Curvature<'_>, gradient: &[f64], mu: f64, steps: usize) -> Vec<f64> {
+impl<'a> Scale<'a> {
+    fn new(
+        problem: &'a Problem,
+        curvature: &Curvature<'_>,
+        g: &[f64],
+        rho: f64,
+    ) -> Result<Self, FitError> {
+        if problem.chain.is_identity() {
+            let (u, k) = curvature.kronecker();
+            let mut size = u.trace() / u.rows as f64;
+            let (values, vectors) = eigen(&u)?;
+            let rows = transposed(&vectors);
+            let weight = problem.weight.as_ref();
+            let right = match (k, weight) {
+                (Some(k), Some(v)) => {
+                    // L⁻¹·K·L⁻ᵀ = Q·Λ·Qᵀ, V = L·Lᵀ; rows are Qᵀ·L⁻¹.
+                    let lower = Cholesky::new(v, 1e-9 * v.trace() / v.rows as f64)?;
+                    let mut half = k;
+                    lower.half_solve_rows(&mut half);
+                    let mut white = transposed(&half);
+                    lower.half_solve_rows(&mut white);
+                    let (values, vectors) = eigen(&white)?;
+                    size *= values.iter().sum::<f64>() / values.len() as f64;
+                    let mut rows = transposed(&vectors);
+                    lower.half_solve_rows_transposed(&mut rows);
+                    Some((values, rows))
+                }
+                _ => None,
+            };
+            let right = right.unwrap_or_else(|| (vec![1.0], Matrix::zeros(0, 0)));
+            return Ok(Self {
+                weight,
+                pair: Some([(values, rows), right]),
+                size,
+                rho,
+            });
+        }
+        let probe = curvature.apply(g);
+        let size = dot(&probe, g) / dot(g, g).max(f64::MIN_POSITIVE);
+        Ok(Self {
+            weight: None,
+            pair: None,
+            size,
+            rho,
+        })
+    }
+
+    /// `(I ⊗ V)·x`.
+    fn weigh(&self, x: &[f64]) -> Vec<f64> {
+        match self.weight {
+            Some(v) => {
+                let x = Matrix::from_vec(x.len() / v.rows, v.rows, x.to_vec());
+                mul(x.view(), v.view()).data
+            }
+            None => x.to_vec(),
+        }
+    }
+
+    /// `(U ⊗ K + μ·I ⊗ V)⁻¹·r`.
+    fn inverse(&self, r: &[f64], mu: f64) -> Vec<f64> {
+        let Some([(u, left), (k, right)]) = &self.pair else {
+            return r.to_vec();
+        };
+        let q = r.len() / left.rows;
+        let rows = Matrix::from_vec(left.rows, q, r.to_vec());
+        let mut turned = mul(left.view(), rows.view());
+        if right.rows > 0 {
+            turned = mul(turned.view(), right.t());
+        }
+        for (row, u) in turned.data.chunks_exact_mut(q).zip(u) {
+            for (c, value) in row.iter_mut().enumerate() {
+                let k = k[c.min(k.len() - 1)];
+                *value /= u.max(0.0) * (k.max(0.0) + self.rho) + mu;
+            }
+        }
+        let mut back = mul(left.t(), turned.view());
+        if right.rows > 0 {
+            back = mul(back.view(), right.view());
+        }
+        back.data
+    }
+}
+
+/// The way towards `−(H + μ·I⊗V)⁻¹ g` that preconditioned conjugate gradients
+/// take: each iterate, and by how much the model says it lowers half the error.
+fn conjugate(
+    curvature: &Curvature<'_>,
+    scale: &Scale<'_>,
+    gradient: &[f64],
+    mu: f64,
+) -> Vec<(Vec<f64>, f64)> {
     let mut x = vec![0.0; gradient.len()];
     let mut rest: Vec<f64> = gradient.iter().map(|g| -g).collect();
-    let mut direction = rest.clone();
-    let start = dot(&rest, &rest);
+    let mut eased = scale.inverse(&rest, mu);
+    let mut direction = eased.clone();
+    let start = dot(&rest, &eased);
     let mut norm = start;
-    for _ in 0..steps {
-        if norm <= 1e-6 * start {
+    let mut path = Vec::new();
+    let mut promised = 0.0;
+    for _ in 0..INNER {
+        if norm <= FORCING * FORCING * start {
             break;
         }
         let mut applied = curvature.apply(&direction);
-        axpy(&mut applied, mu, &direction);
+        axpy(&mut applied, mu, &scale.weigh(&direction));
         let bend = dot(&direction, &applied);
         if bend <= 0.0 {
             break;
         }
         let alpha = norm / bend;
         axpy(&mut x, alpha, &direction);
+        promised += 0.5 * alpha * norm;
+        path.push((x.clone(), promised));
         axpy(&mut rest, -alpha, &applied);
-        let next = dot(&rest, &rest);
+        eased = scale.inverse(&rest, mu);
+        let next = dot(&rest, &eased);
         let beta = next / norm;
         norm = next;
         direction
             .iter_mut()
-            .zip(&rest)
+            .zip(&eased)
             .for_each(|(d, r)| *d = r + beta * *d);
     }
-    x
+    path
 }
 
 /// The same chain in a gauge where the numbers are tame. `A` is solved anew for
@@ -174,7 +274,7 @@ fn balanced(problem: &Problem, mut theta: Vec<f64>) -> Vec<f64> {
     let width = chain.width();
     if chain.is_identity() && problem.last.groups == 1 && width * width <= theta.len() {
         let b = Matrix::from_vec(width, theta.len() / width, theta);
-        return orthonormal(b).data;
+        return orthonormal(b, problem.weight.as_ref()).data;
     }
     // Rows of the link next to the last are free to scale.
     let parts = chain.links.len();
@@ -189,27 +289,35 @@ fn balanced(problem: &Problem, mut theta: Vec<f64>) -> Vec<f64> {
     theta
 }
 
-/// Gram-Schmidt, twice; rows that depend on earlier ones are left as they are.
-fn orthonormal(mut b: Matrix) -> Matrix {
+/// Gram-Schmidt, twice, in the metric `weight`; rows that depend on earlier ones
+/// are left as they are.
+fn orthonormal(mut b: Matrix, weight: Option<&Matrix>) -> Matrix {
+    let n = b.cols;
+    let weigh = |row: &[f64]| match weight {
+        None => row.to_vec(),
+        Some(v) => mul(v.view(), faer::MatRef::from_column_major_slice(row, n, 1)).data,
+    };
+    let mut weighed: Vec<Vec<f64>> = Vec::new();
     for r in 0..b.rows {
         let before = b.row(r).to_vec();
-        let full = dot(&before, &before).sqrt();
+        let full = dot(&before, &weigh(&before)).max(0.0).sqrt();
         for _ in 0..2 {
             for q in 0..r {
                 let (head, tail) = b.data.split_at_mut(r * b.cols);
                 let basis = &head[q * b.cols..(q + 1) * b.cols];
                 let row = &mut tail[..b.cols];
-                let along = dot(basis, row);
+                let along = dot(&weighed[q], row);
                 axpy(row, -along, basis);
             }
         }
-        let norm = dot(b.row(r), b.row(r)).sqrt();
+        let norm = dot(b.row(r), &weigh(b.row(r))).max(0.0).sqrt();
         if norm > 1e-12 * full && norm > 0.0 {
             b.row_mut(r).iter_mut().for_each(|v| *v /= norm);
         } else if full > 0.0 {
             b.row_mut(r).copy_from_slice(&before);
             b.row_mut(r).iter_mut().for_each(|v| *v /= full);
         }
+        weighed.push(weigh(b.row(r)));
     }
     b
 }

@@ -16,26 +16,34 @@
 //!   width; [`predicted_error`] bounds from below what a form can reach.
 
 mod compose;
+mod curvature;
 mod error;
 mod exact;
 mod factorize;
 mod form;
 mod group;
+mod importance;
 mod kernel;
 mod linalg;
 mod minimize;
 mod moments;
+mod patches;
 mod predict;
 mod problem;
+mod regression;
+mod report;
 mod rng;
 mod start;
 mod tangent;
+mod weighing;
 
 pub use compose::{compose, compose_bias};
 pub use error::FitError;
 pub use exact::{exact_width, factorize_exact};
 pub use factorize::{Fit, Metric, Options, factorize};
 pub use form::{FactorShape, Form, max_width_within};
+pub use importance::{Passage, Pool, importance};
 pub use kernel::Kernel;
-pub use moments::{Moments, Window};
+pub use moments::Moments;
+pub use patches::Window;
 pub use predict::predicted_error;

@@ -1,26 +1,16 @@
 //! Statistics of the input patches that a convolution sees.
 
 use faer::Accum;
+use rayon::prelude::*;
 
-use super::form::tap_table;
-use super::linalg::{Cholesky, Matrix, mul, mul_into, symmetric_into};
+use super::linalg::{Matrix, dot, mul_into, symmetric_into};
+use super::patches::{Grid, Window};
 use super::{FitError, Kernel};
 
 /// Elements of a block of patches that is gathered before it is multiplied.
 const BLOCK: usize = 1 << 19;
-
-/// How a convolution slides over its input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// Zeros before the first element, an axis.
-    pub pads_begin: Vec<usize>,
-    /// Zeros after the last element, an axis.
-    pub pads_end: Vec<usize>,
-    /// Stride, an axis.
-    pub stride: Vec<usize>,
-    /// Dilation, an axis.
-    pub dilation: Vec<usize>,
-}
+/// Importance below which a patch is passed over.
+const NEGLIGIBLE: f32 = 1e-3;
 
 /// First and second moments of the zero-padded input patches of a convolution,
 /// a group: an error `E` in the kernel is the error `E·(Σ + μμᵀ)·Eᵀ` in the
@@ -28,7 +18,9 @@ pub struct Window {
 ///
 /// With outputs recorded beside the patches ([`Moments::paired`]) they also give
 /// the kernel that best maps the patches to those outputs, which is the target
-/// where the patches come from an already rewritten network.
+/// where the patches come from an already rewritten network. With an importance
+/// of each output element ([`Moments::weighted`]) every output channel has
+/// moments of its own, of the patches on which it matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     inp: usize,
@@ -39,40 +31,35 @@ pub struct Moments {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Group {
-    sum: Vec<f64>,
-    /// Σ x·xᵀ, lower triangle.
-    outer: Matrix,
-    pair: Option<Pair>,
+    /// Moments over all patches; of the outputs, all channels together.
+    all: Sums,
+    /// Moments weighted by each channel's importance, if there are such.
+    each: Vec<Sums>,
 }
 
+/// Weighted sums over patches `x` and the outputs `y` of one or more channels.
 #[derive(Debug, Clone, PartialEq)]
-struct Pair {
-    sum: Vec<f64>,
+pub(super) struct Sums {
+    pub weight: f64,
+    /// Σ x.
+    pub x: Vec<f64>,
+    /// Σ x·xᵀ, lower triangle.
+    pub xx: Matrix,
+    /// Σ y; empty without outputs.
+    pub y: Vec<f64>,
     /// Σ y·xᵀ.
-    cross: Matrix,
-    /// Σ y² a channel.
-    square: Vec<f64>,
-}
-
-/// The regression of recorded outputs on patches, one group.
-pub(super) struct Regression {
-    /// The kernel, `out × n`.
-    pub kernel: Matrix,
-    /// Mean output a channel.
-    pub mean: Vec<f64>,
-    /// Variance of the outputs that no kernel explains, summed over channels.
-    pub unexplained: f64,
+    pub yx: Matrix,
+    /// Σ y².
+    pub yy: Vec<f64>,
 }
 
 impl Moments {
     /// Empty moments for patches of a kernel of this shape.
     #[must_use]
     pub fn new(kernel: &Kernel) -> Self {
-        let n = kernel.inp * kernel.taps();
         let group = Group {
-            sum: vec![0.0; n],
-            outer: Matrix::zeros(n, n),
-            pair: None,
+            all: Sums::new(kernel.inp * kernel.taps(), 0),
+            each: Vec::new(),
         };
         Self {
             inp: kernel.inp,
@@ -87,14 +74,22 @@ impl Moments {
     #[must_use]
     pub fn paired(kernel: &Kernel) -> Self {
         let mut moments = Self::new(kernel);
-        let out = kernel.out / kernel.groups;
-        let n = kernel.inp * kernel.taps();
+        let (n, out) = (kernel.inp * kernel.taps(), kernel.out / kernel.groups);
         for group in &mut moments.groups {
-            group.pair = Some(Pair {
-                sum: vec![0.0; out],
-                cross: Matrix::zeros(out, n),
-                square: vec![0.0; out],
-            });
+            group.all = Sums::new(n, out);
+        }
+        moments
+    }
+
+    /// As [`Moments::paired`], for patches and outputs that come with the
+    /// importance of each output element. Holds `out · (inp·taps)²` numbers
+    /// instead of `(inp·taps)²`.
+    #[must_use]
+    pub fn weighted(kernel: &Kernel) -> Self {
+        let mut moments = Self::paired(kernel);
+        let (n, out) = (kernel.inp * kernel.taps(), kernel.out / kernel.groups);
+        for group in &mut moments.groups {
+            group.each = vec![Sums::new(n, 1); out];
         }
         moments
     }
@@ -108,33 +103,46 @@ impl Moments {
     /// Whether outputs are recorded beside the patches.
     #[must_use]
     pub fn is_paired(&self) -> bool {
-        self.groups.iter().any(|g| g.pair.is_some())
+        self.groups.iter().any(|g| !g.all.y.is_empty())
+    }
+
+    /// Whether every output channel has moments of its own.
+    #[must_use]
+    pub fn is_weighted(&self) -> bool {
+        self.groups.iter().any(|g| !g.each.is_empty())
     }
 
     /// Whether these are moments of patches of `kernel`.
     #[must_use]
     pub fn fits(&self, kernel: &Kernel) -> bool {
+        let out = kernel.out / kernel.groups.max(1);
         self.inp == kernel.inp
             && self.spatial == kernel.spatial
             && self.groups.len() == kernel.groups
             && self
                 .groups
                 .iter()
-                .filter_map(|g| g.pair.as_ref())
-                .all(|p| p.sum.len() * kernel.groups == kernel.out)
+                .all(|g| g.all.y.is_empty() || g.all.y.len() == out)
     }
 
     /// Mean patch of a group, `(inp · taps)`.
     #[must_use]
     pub fn mean(&self, group: usize) -> Vec<f64> {
-        let scale = 1.0 / self.count.max(1.0);
-        self.groups[group].sum.iter().map(|s| s * scale).collect()
+        self.groups[group].all.mean_x()
     }
 
     /// Centred covariance of the patches of a group, row-major `(inp · taps)²`.
     #[must_use]
     pub fn covariance(&self, group: usize) -> Vec<f64> {
-        self.centred(group).data
+        self.all(group).covariance().data
+    }
+
+    pub(super) fn all(&self, group: usize) -> &Sums {
+        &self.groups[group].all
+    }
+
+    pub(super) fn each(&self, group: usize) -> &[Sums] {
+        &self.groups[group].each
     }
 
     /// Adds all patches of a batch of activations `(N, C, spatial…)`, and, if
@@ -151,41 +159,70 @@ impl Moments {
         window: &Window,
         output: Option<&[f32]>,
     ) -> Result<(), FitError> {
-        let grid = Grid::new(self, shape, window)?;
-        let batch = shape[0];
-        if input.len() != shape.iter().product::<usize>() {
+        self.accumulate_weighted(input, shape, window, output, None)
+    }
+
+    /// As [`Moments::accumulate`], with the importance of each output element,
+    /// in the shape of the outputs, if these moments are weighted.
+    ///
+    /// # Errors
+    /// As [`Moments::accumulate`].
+    pub fn accumulate_weighted(
+        &mut self,
+        input: &[f32],
+        shape: &[usize],
+        window: &Window,
+        output: Option<&[f32]>,
+        importance: Option<&[f32]>,
+    ) -> Result<(), FitError> {
+        let channels = self.inp * self.groups.len();
+        let grid = Grid::new(&self.spatial, channels, shape, window)?;
+        let (batch, positions) = (shape[0], grid.positions.len());
+        if Some(input.len()) != shape.iter().try_fold(1, |a: usize, b| a.checked_mul(*b)) {
             return Err(FitError::Shape(format!(
                 "{} activations for the shape {shape:?}",
                 input.len()
             )));
         }
-        let outputs = self.groups[0].pair.as_ref().map_or(0, |p| p.sum.len()) * self.groups.len();
-        if output.map_or(0, <[f32]>::len) != batch * outputs * grid.positions.len() {
-            return Err(FitError::Shape(format!(
-                "{} outputs where {} x {} x {} are expected",
-                output.map_or(0, <[f32]>::len),
-                batch,
-                outputs,
-                grid.positions.len()
-            )));
-        }
+        let outputs = self.groups[0].all.y.len() * self.groups.len();
+        let expect = |what: &str, given: Option<&[f32]>, wanted: bool| {
+            let (given, wanted) = (
+                given.map_or(0, <[f32]>::len),
+                if wanted {
+                    batch * outputs * positions
+                } else {
+                    0
+                },
+            );
+            if given == wanted {
+                return Ok(());
+            }
+            Err(FitError::Shape(format!(
+                "{given} {what} where {wanted} are expected"
+            )))
+        };
+        expect("outputs", output, true)?;
+        expect("importances", importance, self.is_weighted())?;
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-        if !finite(input) || !output.is_none_or(finite) {
+        if !finite(input) || !output.is_none_or(finite) || !importance.is_none_or(finite) {
             return Err(FitError::NotFinite("activations"));
         }
-        if input.is_empty() || grid.positions.is_empty() {
+        if input.is_empty() || positions == 0 {
             return Ok(());
         }
         let image = input.len() / batch;
+        let plane = outputs * positions;
         for b in 0..batch {
             let padded = grid.pad(&input[b * image..(b + 1) * image]);
-            let plane = outputs * grid.positions.len();
-            let output = output.map(|y| &y[b * plane..(b + 1) * plane]);
+            let part = |values: Option<&'_ [f32]>| {
+                values.map_or(Vec::new(), |v| v[b * plane..(b + 1) * plane].to_vec())
+            };
+            let (output, importance) = (part(output), part(importance));
             for (g, group) in self.groups.iter_mut().enumerate() {
-                group.add(&grid, g, &padded, output);
+                group.add(&grid, g, &padded, &output, &importance);
             }
         }
-        self.count += (batch * grid.positions.len()) as f64;
+        self.count += (batch * positions) as f64;
         Ok(())
     }
 
@@ -201,214 +238,195 @@ impl Moments {
                 .groups
                 .iter()
                 .zip(&other.groups)
-                .all(|(a, b)| match (&a.pair, &b.pair) {
-                    (Some(a), Some(b)) => a.sum.len() == b.sum.len(),
-                    (None, None) => true,
-                    _ => false,
-                });
+                .all(|(a, b)| a.all.y.len() == b.all.y.len() && a.each.len() == b.each.len());
         if !same {
             return Err(FitError::Shape(
                 "moments of different kernels cannot be merged".into(),
             ));
         }
-        let add = |a: &mut [f64], b: &[f64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         for (a, b) in self.groups.iter_mut().zip(&other.groups) {
-            add(&mut a.sum, &b.sum);
-            add(&mut a.outer.data, &b.outer.data);
-            if let (Some(a), Some(b)) = (&mut a.pair, &b.pair) {
-                add(&mut a.sum, &b.sum);
-                add(&mut a.cross.data, &b.cross.data);
-                add(&mut a.square, &b.square);
-            }
+            a.all.merge(&b.all);
+            a.each.iter_mut().zip(&b.each).for_each(|(a, b)| a.merge(b));
         }
         self.count += other.count;
         Ok(())
     }
-
-    pub(super) fn centred(&self, group: usize) -> Matrix {
-        let mean = self.mean(group);
-        let mut cov = self.groups[group].outer.clone();
-        let scale = 1.0 / self.count.max(1.0);
-        for r in 0..cov.rows {
-            for c in 0..=r {
-                let value = cov.data[r * cov.cols + c] * scale - mean[r] * mean[c];
-                cov.data[r * cov.cols + c] = value;
-            }
-        }
-        cov.mirror();
-        cov
-    }
-
-    /// The kernel that best maps patches to recorded outputs, drawn towards
-    /// `prior` by `ridge` (absolute, in units of the covariance).
-    pub(super) fn regression(
-        &self,
-        group: usize,
-        prior: &Matrix,
-        ridge: f64,
-    ) -> Result<Option<Regression>, FitError> {
-        let Some(pair) = &self.groups[group].pair else {
-            return Ok(None);
-        };
-        let (cov, mean_x) = (self.centred(group), self.mean(group));
-        let scale = 1.0 / self.count.max(1.0);
-        let mean: Vec<f64> = pair.sum.iter().map(|s| s * scale).collect();
-        let mut cross = pair.cross.clone();
-        for (o, mean_y) in mean.iter().enumerate() {
-            for (value, mean_x) in cross.row_mut(o).iter_mut().zip(&mean_x) {
-                *value = *value * scale - mean_y * mean_x;
-            }
-        }
-        // W* = W + (C_yx − W·Σ)·(Σ + ridge·I)⁻¹
-        let mut step = cross.clone();
-        mul_into(&mut step, Accum::Add, prior.view(), cov.view(), -1.0);
-        Cholesky::new(&cov, ridge)?.solve_rows(&mut step);
-        let mut kernel = prior.clone();
-        kernel
-            .data
-            .iter_mut()
-            .zip(&step.data)
-            .for_each(|(w, s)| *w += s);
-        // var y − 2⟨W*, C_yx⟩ + ⟨W*, W*Σ⟩
-        let variance: f64 = pair
-            .square
-            .iter()
-            .zip(&mean)
-            .map(|(s, m)| s * scale - m * m)
-            .sum();
-        let through = mul(kernel.view(), cov.view());
-        let explained: f64 = kernel
-            .data
-            .iter()
-            .zip(cross.data.iter().zip(&through.data))
-            .map(|(w, (c, s))| w * (2.0 * c - s))
-            .sum();
-        Ok(Some(Regression {
-            kernel,
-            mean,
-            unexplained: (variance - explained).max(0.0),
-        }))
-    }
 }
 
 impl Group {
-    fn add(&mut self, grid: &Grid, group: usize, padded: &[f64], output: Option<&[f32]>) {
-        let n = self.sum.len();
-        let positions = grid.positions.len();
+    fn add(
+        &mut self,
+        grid: &Grid,
+        group: usize,
+        padded: &[f64],
+        output: &[f32],
+        importance: &[f32],
+    ) {
+        let (n, positions, out) = (self.all.x.len(), grid.positions.len(), self.all.y.len());
         let channels = &grid.patch[group * n..(group + 1) * n];
-        for start in (0..positions).step_by((BLOCK / n).max(1)) {
-            let end = (start + (BLOCK / n).max(1)).min(positions);
-            let mut patches = Matrix::zeros(end - start, n);
+        let block = (BLOCK / n).max(1);
+        for start in (0..positions).step_by(block) {
+            let span = start..(start + block).min(positions);
+            let mut patches = Matrix::zeros(span.len(), n);
             for (row, base) in patches
                 .data
                 .chunks_exact_mut(n)
-                .zip(&grid.positions[start..end])
+                .zip(&grid.positions[span.clone()])
             {
                 for (value, offset) in row.iter_mut().zip(channels) {
                     *value = padded[base + offset];
                 }
-                self.sum.iter_mut().zip(row).for_each(|(s, v)| *s += *v);
             }
-            symmetric_into(&mut self.outer, patches.t(), patches.view(), 1.0);
-            if let (Some(pair), Some(output)) = (&mut self.pair, output) {
-                let out = pair.sum.len();
-                let mut y = Matrix::zeros(out, end - start);
-                for o in 0..out {
-                    let plane = &output[(group * out + o) * positions..][start..end];
-                    for (value, y) in y.row_mut(o).iter_mut().zip(plane) {
-                        *value = f64::from(*y);
-                        pair.sum[o] += *value;
-                        pair.square[o] += *value * *value;
-                    }
-                }
-                mul_into(&mut pair.cross, Accum::Add, y.view(), patches.view(), 1.0);
-            }
-        }
-    }
-}
-
-/// Offsets of all patches in one zero-padded image.
-struct Grid {
-    /// Padded image shape `(C, spatial…)`.
-    padded: Vec<usize>,
-    /// Offset of each input element row.
-    rows: Vec<usize>,
-    /// Length of an input row.
-    row: usize,
-    /// Offset of a patch's first tap, a position.
-    positions: Vec<usize>,
-    /// Offset of each element of a patch, channels of all groups.
-    patch: Vec<usize>,
-}
-
-impl Grid {
-    fn new(moments: &Moments, shape: &[usize], window: &Window) -> Result<Self, FitError> {
-        let axes = moments.spatial.len();
-        let channels = moments.inp * moments.groups.len();
-        let named = [
-            &window.pads_begin,
-            &window.pads_end,
-            &window.stride,
-            &window.dilation,
-        ];
-        if shape.len() != axes + 2
-            || shape[1] != channels
-            || named.iter().any(|v| v.len() != axes)
-            || window.stride.contains(&0)
-            || window.dilation.contains(&0)
-        {
-            return Err(FitError::Shape(format!(
-                "activations of shape {shape:?} do not suit {channels} channels and a window of {axes} axes"
-            )));
-        }
-        let mut padded = vec![channels];
-        let mut steps = Vec::new();
-        for a in 0..axes {
-            let size = shape[a + 2] + window.pads_begin[a] + window.pads_end[a];
-            let span = 1 + (moments.spatial[a] - 1) * window.dilation[a];
-            steps.push(if size < span {
-                0
-            } else {
-                1 + (size - span) / window.stride[a]
+            let plane = |values: &[f32], o: usize| -> Vec<f64> {
+                let plane = &values[(group * out + o) * positions..][span.clone()];
+                plane.iter().map(|v| f64::from(*v)).collect()
+            };
+            let y: Vec<f64> = (0..out).flat_map(|o| plane(output, o)).collect();
+            self.all
+                .add(&patches, &Matrix::from_vec(out, span.len(), y));
+            self.each.par_iter_mut().enumerate().for_each(|(o, sums)| {
+                let weights = &importance[(group * out + o) * positions..][span.clone()];
+                let kept: Vec<usize> = (0..span.len())
+                    .filter(|&p| weights[p] > NEGLIGIBLE)
+                    .collect();
+                let weights: Vec<f64> = kept.iter().map(|&p| f64::from(weights[p])).collect();
+                let y = plane(output, o);
+                let y = kept.iter().map(|&p| y[p]).collect();
+                sums.add_weighted(&patches, &kept, &weights, y);
             });
-            padded.push(size);
         }
-        let taps = tap_table(&padded[1..], &moments.spatial, &window.dilation);
-        let positions = tap_table(&padded[1..], &steps, &window.stride);
-        let plane: usize = padded[1..].iter().product();
-        let patch = (0..channels)
-            .flat_map(|c| taps.iter().map(move |t| c * plane + t))
-            .collect();
-        let (row, mut start) = (
-            shape.last().copied().unwrap_or(1),
-            window.pads_begin.clone(),
-        );
-        start.insert(0, 0);
-        let mut counts = shape[1..].to_vec();
-        if axes > 0 {
-            counts[axes] = 1;
+    }
+}
+
+impl Sums {
+    fn new(n: usize, out: usize) -> Self {
+        Self {
+            weight: 0.0,
+            x: vec![0.0; n],
+            xx: Matrix::zeros(n, n),
+            y: vec![0.0; out],
+            yx: Matrix::zeros(out, n),
+            yy: vec![0.0; out],
         }
-        let first = super::form::flat(&padded, &start);
-        let rows = tap_table(&padded, &counts, &vec![1; axes + 1])
-            .into_iter()
-            .map(|offset| offset + first)
-            .collect();
-        Ok(Self {
-            padded,
-            rows,
-            row,
-            positions,
-            patch,
-        })
     }
 
-    fn pad(&self, image: &[f32]) -> Vec<f64> {
-        let mut padded = vec![0.0; self.padded.iter().product()];
-        for (from, start) in image.chunks_exact(self.row).zip(&self.rows) {
-            for (to, v) in padded[*start..start + self.row].iter_mut().zip(from) {
-                *to = f64::from(*v);
+    /// Adds patches (rows) and outputs (columns).
+    fn add(&mut self, patches: &Matrix, outputs: &Matrix) {
+        self.weight += patches.rows as f64;
+        for row in patches.data.chunks_exact(patches.cols) {
+            self.x.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+        }
+        symmetric_into(&mut self.xx, patches.t(), patches.view(), 1.0);
+        mul_into(
+            &mut self.yx,
+            Accum::Add,
+            outputs.view(),
+            patches.view(),
+            1.0,
+        );
+        for o in 0..outputs.rows {
+            self.y[o] += outputs.row(o).iter().sum::<f64>();
+            self.yy[o] += dot(outputs.row(o), outputs.row(o));
+        }
+    }
+
+    /// Adds the patches `kept` with their weights and outputs of one channel.
+    fn add_weighted(&mut self, patches: &Matrix, kept: &[usize], weights: &[f64], y: Vec<f64>) {
+        let mut rows = Matrix::zeros(kept.len(), patches.cols);
+        let mut scaled = Matrix::from_vec(1, kept.len(), y);
+        for (r, (&p, w)) in kept.iter().zip(weights).enumerate() {
+            let root = w.sqrt();
+            for ((to, from), sum) in rows
+                .row_mut(r)
+                .iter_mut()
+                .zip(patches.row(p))
+                .zip(&mut self.x)
+            {
+                *to = root * from;
+                *sum += w * from;
+            }
+            let y = &mut scaled.data[r];
+            self.y[0] += w * *y;
+            *y *= root;
+        }
+        self.weight += weights.iter().sum::<f64>();
+        symmetric_into(&mut self.xx, rows.t(), rows.view(), 1.0);
+        mul_into(&mut self.yx, Accum::Add, scaled.view(), rows.view(), 1.0);
+        self.yy[0] += dot(&scaled.data, &scaled.data);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let add = |a: &mut [f64], b: &[f64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        self.weight += other.weight;
+        add(&mut self.x, &other.x);
+        add(&mut self.xx.data, &other.xx.data);
+        add(&mut self.y, &other.y);
+        add(&mut self.yx.data, &other.yx.data);
+        add(&mut self.yy, &other.yy);
+    }
+
+    /// The sums with the outputs of channel `o` alone.
+    pub fn channel(&self, o: usize) -> Self {
+        let yx = self.yx.rows_of(o, 1);
+        Self {
+            y: vec![self.y[o]],
+            yy: vec![self.yy[o]],
+            yx,
+            ..self.clone()
+        }
+    }
+
+    fn scale(&self) -> f64 {
+        if self.weight > 0.0 {
+            1.0 / self.weight
+        } else {
+            0.0
+        }
+    }
+
+    /// Mean patch.
+    pub fn mean_x(&self) -> Vec<f64> {
+        self.x.iter().map(|s| s * self.scale()).collect()
+    }
+
+    /// Mean output, a channel.
+    pub fn mean_y(&self) -> Vec<f64> {
+        self.y.iter().map(|s| s * self.scale()).collect()
+    }
+
+    /// Centred covariance of the patches.
+    pub fn covariance(&self) -> Matrix {
+        let (mean, scale) = (self.mean_x(), self.scale());
+        let mut covariance = self.xx.clone();
+        for r in 0..covariance.rows {
+            let row = &mut covariance.row_mut(r)[..=r];
+            for (value, m) in row.iter_mut().zip(&mean) {
+                *value = *value * scale - mean[r] * m;
             }
         }
-        padded
+        covariance.mirror();
+        covariance
+    }
+
+    /// Centred covariance of outputs and patches, `out × n`.
+    pub fn cross(&self) -> Matrix {
+        let (mean, scale) = (self.mean_x(), self.scale());
+        let mut cross = self.yx.clone();
+        for (o, y) in self.mean_y().iter().enumerate() {
+            for (value, x) in cross.row_mut(o).iter_mut().zip(&mean) {
+                *value = *value * scale - y * x;
+            }
+        }
+        cross
+    }
+
+    /// Variance of the outputs, a channel.
+    pub fn variance(&self) -> Vec<f64> {
+        let scale = self.scale();
+        self.yy
+            .iter()
+            .zip(self.mean_y())
+            .map(|(s, m)| (s * scale - m * m).max(0.0))
+            .collect()
     }
 }

@@ -47,7 +47,7 @@ fn bound(
     for g in 0..kernel.groups {
         let weights = Matrix::from_vec(out, n, kernel.group(g).to_vec());
         let (seen, by_others) = match options.metric {
-            Metric::Data(moments) => (mul(weights.view(), moments.centred(g).view()), 0.0),
+            Metric::Data(moments) => (mul(weights.view(), moments.all(g).covariance().view()), 0.0),
             Metric::Weight => {
                 let inputs = tail(&gram(&by_inputs(&weights, kernel)), rank_inputs)?.0;
                 let pairs = match by_pairs(&weights, kernel, last) {

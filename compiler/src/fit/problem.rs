@@ -8,10 +8,21 @@
 //! gradient is that at the best `A` (envelope theorem), and its Gauss-Newton
 //! matrix (Kaufman's form) is that of `A·dB` in the metric `M` less what `A`
 //! can follow: `Π = M − M·B̃ᵀ(B̃MB̃ᵀ)⁻¹B̃·M`.
+//!
+//! The infimum is often not attained: channels of `B` grow alike and those of `A`
+//! cancel them, until rounding in the map between the factors drowns the result.
+//! If that map carries a relative noise `ε`, the output carries the variance
+//! `ρ·Σ_y tr(A_y·N·A_yᵀ)`, `ρ = ε²`, `N` the second moments of its channels. This is added to the error; like it, it does not depend on which
+//! basis of the middle channels is chosen.
+
+use faer::Accum;
+use rayon::prelude::*;
 
 use super::FitError;
-use super::linalg::{Cholesky, Matrix, dot, mul, symmetric_into};
+use super::curvature::Curvature;
+use super::linalg::{Cholesky, Matrix, axpy, dot, mul, mul_into, swap_axes};
 use super::tangent::{Chain, Link};
+use super::weighing::Weighing;
 
 /// Target, metric and shape of one group's fit.
 pub(super) struct Problem {
@@ -19,15 +30,21 @@ pub(super) struct Problem {
     pub last: Link,
     /// `out × n`, `n = inputs · window`.
     pub target: Matrix,
-    /// `n × n`; `None` is the identity.
-    pub metric: Option<Matrix>,
-    /// `target · metric`.
+    pub weighing: Weighing,
+    /// `target · M`.
     image: Matrix,
-    /// `tr(target · metric · targetᵀ)`.
+    /// `Σ target · M · targetᵀ`.
     pub energy: f64,
     /// `[y][i · taps + t]`: element of the window that tap `t` of `B` and tap
     /// `y` of `A` add up to.
-    columns: Vec<Vec<usize>>,
+    pub columns: Vec<Vec<usize>>,
+    /// `V`: the metric under `B`'s window, averaged over the shifts; how much a
+    /// change of `B` moves the output when nothing is known of `A`. `None` is
+    /// the identity.
+    pub weight: Option<Matrix>,
+    /// As `V`, of the patches' second moments with their mean: how large a map
+    /// `B` makes. `None` is the identity.
+    load: Option<Matrix>,
 }
 
 /// The last factor at its best for some `B`, and what is left over.
@@ -36,19 +53,37 @@ pub(super) struct Solution {
     pub blocks: Vec<Block>,
     /// Relative squared error.
     pub error: f64,
+    /// The noise term, relative as the error.
+    pub noise: f64,
+}
+
+impl Solution {
+    /// What the descent lowers.
+    pub fn objective(&self) -> f64 {
+        self.error + self.noise
+    }
 }
 
 /// One group of the last factor: it reads its own channels of `B`.
 pub(super) struct Block {
     /// Its rows of `B`.
-    b: Matrix,
+    pub b: Matrix,
     /// `(y · out) × channels`.
     pub a: Matrix,
-    /// `B̃·M`, `(y · channels) × n`; empty in the identity metric.
-    bm: Matrix,
-    gram: Cholesky,
+    /// `N`: second moments of the map that these channels make.
+    pub moments: Matrix,
+    /// One for all output channels, or one for each.
+    pub normals: Vec<Normal>,
     /// `(W − W')·M`.
-    residual: Matrix,
+    pub residual: Matrix,
+}
+
+/// The normal equations of the last factor in one metric.
+pub(super) struct Normal {
+    /// `B̃·M`, `(y · channels) × n`.
+    pub images: Matrix,
+    /// `G = B̃·M·B̃ᵀ + ρ·(1 ⊗ N)`.
+    pub gram: Cholesky,
 }
 
 impl Problem {
@@ -57,14 +92,12 @@ impl Problem {
         chain: Chain,
         last: Link,
         target: Matrix,
-        metric: Option<Matrix>,
+        weighing: Weighing,
+        second: Option<&Matrix>,
     ) -> Self {
-        let image = match &metric {
-            Some(m) => mul(target.view(), m.view()),
-            None => target.clone(),
-        };
+        let image = weighing.image(&target, 0);
         let energy = dot(&target.data, &image.data);
-        let columns = last
+        let columns: Vec<Vec<usize>> = last
             .offsets
             .iter()
             .map(|y| {
@@ -73,14 +106,27 @@ impl Problem {
                     .collect()
             })
             .collect();
+        let average = |m: &Matrix| {
+            let size = columns[0].len();
+            let mut sum = Matrix::zeros(size, size);
+            for columns in &columns {
+                let part = m.gather(columns, columns);
+                axpy(&mut sum.data, 1.0 / last.offsets.len() as f64, &part.data);
+            }
+            sum
+        };
+        let weight = weighing.mean().map(average);
+        let load = second.map(average);
         Self {
             chain,
             last,
             target,
-            metric,
+            weighing,
             image,
             energy,
             columns,
+            weight,
+            load,
         }
     }
 
@@ -88,17 +134,13 @@ impl Problem {
         self.target.cols
     }
 
-    /// Window elements under tap `y` of the last factor.
-    pub fn columns(&self) -> &[Vec<usize>] {
-        &self.columns
-    }
-
-    fn outputs(&self) -> usize {
+    /// Output channels of one group of the last factor.
+    pub fn outputs(&self) -> usize {
         self.last.width / self.last.groups
     }
 
     /// `Σ_y A_y · B`, shifted: `out × n`.
-    fn expand(&self, a: &Matrix, b: &Matrix) -> Matrix {
+    pub fn expand(&self, a: &Matrix, b: &Matrix) -> Matrix {
         let out = a.rows / self.columns.len();
         let products = mul(a.view(), b.view());
         let mut sum = Matrix::zeros(out, self.n());
@@ -114,7 +156,7 @@ impl Problem {
     }
 
     /// The rows of `z` (`out × n`) as `B` meets them: `(y · out) × (i · t)`.
-    fn shifts(&self, z: &Matrix) -> Matrix {
+    pub fn shifts(&self, z: &Matrix) -> Matrix {
         let width = self.columns[0].len();
         let mut data = Vec::with_capacity(self.columns.len() * z.rows * width);
         for columns in &self.columns {
@@ -127,80 +169,62 @@ impl Problem {
     }
 
     /// The best last factor for the parameters `theta`.
-    pub fn solve(&self, theta: &[f64], ridge: f64) -> Result<Solution, FitError> {
+    pub fn solve(&self, theta: &[f64], rho: f64) -> Result<Solution, FitError> {
         let prefixes = self.chain.prefixes(theta);
         let b = &prefixes[prefixes.len() - 1];
         let mut blocks = Vec::with_capacity(self.last.groups);
-        let mut error = 0.0;
+        let (mut error, mut noise) = (0.0, 0.0);
         for s in 0..self.last.groups {
-            let rows = s * self.last.inp..(s + 1) * self.last.inp;
-            let b = Matrix::from_vec(
-                self.last.inp,
-                b.cols,
-                b.data[rows.start * b.cols..rows.end * b.cols].to_vec(),
-            );
-            let (block, left) = self.solve_block(s, b, ridge)?;
+            let (block, left) = self.solve_block(s, b.rows_of(s, self.last.inp), rho)?;
             error += left;
+            noise += rho
+                * dot(
+                    &mul(block.a.view(), block.moments.view()).data,
+                    &block.a.data,
+                );
             blocks.push(block);
         }
-        let error = if self.energy > 0.0 {
-            error / self.energy
+        let share = if self.energy > 0.0 {
+            1.0 / self.energy
         } else {
             0.0
         };
         Ok(Solution {
             prefixes,
             blocks,
-            error,
+            error: error * share,
+            noise: noise * share,
         })
     }
 
-    fn solve_block(&self, s: usize, b: Matrix, ridge: f64) -> Result<(Block, f64), FitError> {
-        let (n, out, taps, m) = (self.n(), self.outputs(), self.columns.len(), b.rows);
-        let mut bm = Matrix::zeros(0, n);
-        let mut gram = Matrix::zeros(taps * m, taps * m);
-        let images;
-        let source = match &self.metric {
-            Some(metric) => {
-                bm = Matrix::zeros(taps * m, n);
-                for (y, columns) in self.columns.iter().enumerate() {
-                    let mut rows = Vec::with_capacity(columns.len() * n);
-                    columns
-                        .iter()
-                        .for_each(|c| rows.extend_from_slice(metric.row(*c)));
-                    let rows = Matrix::from_vec(columns.len(), n, rows);
-                    let part = mul(b.view(), rows.view());
-                    bm.data[y * m * n..(y + 1) * m * n].copy_from_slice(&part.data);
-                }
-                &bm
-            }
-            None => {
-                images = self.spread(&b);
-                &images
-            }
-        };
-        for (y, columns) in self.columns.iter().enumerate() {
-            let mut met = Vec::with_capacity((taps - y) * m * columns.len());
-            for r in y * m..taps * m {
-                let row = source.row(r);
-                met.extend(columns.iter().map(|c| row[*c]));
-            }
-            let met = Matrix::from_vec((taps - y) * m, columns.len(), met);
-            let part = mul(met.view(), b.t());
-            for (r, row) in part.data.chunks_exact(m).enumerate() {
-                gram.data[(y * m + r) * taps * m + y * m..][..m].copy_from_slice(row);
-            }
+    /// `b` times the second moments.
+    pub fn loaded(&self, b: &Matrix) -> Matrix {
+        match &self.load {
+            Some(v) => mul(b.view(), v.view()),
+            None => b.clone(),
         }
-        let gram = Cholesky::new(&gram, ridge)?;
-        let start = s * out * n..(s + 1) * out * n;
-        let target = Matrix::from_vec(out, n, self.target.data[start.clone()].to_vec());
-        let image = Matrix::from_vec(out, n, self.image.data[start].to_vec());
+    }
+
+    fn solve_block(&self, s: usize, b: Matrix, rho: f64) -> Result<(Block, f64), FitError> {
+        let (out, taps) = (self.outputs(), self.columns.len());
+        let mut moments = mul(self.loaded(&b).view(), b.t());
+        moments.symmetrize();
+        let normals = match &self.weighing {
+            Weighing::Each { rows, .. } => rows[s * out..(s + 1) * out]
+                .par_iter()
+                .map(|metric| self.normal(&b, &moments, rho, Some(metric)))
+                .collect::<Result<_, _>>()?,
+            other => vec![self.normal(&b, &moments, rho, other.mean())?],
+        };
+        let target = self.target.rows_of(s, out);
         // A from the normal equations, then one round of refinement, which
         // gives back the accuracy that squaring the condition number took.
-        let mut a = Matrix::zeros(taps * out, m);
-        let mut left = (target.clone(), image);
+        let mut a = Matrix::zeros(taps * out, b.rows);
+        let mut left = (target.clone(), self.image.rows_of(s, out));
         for _ in 0..2 {
-            let step = self.best_last(&left.1, &b, &gram);
+            let mut pull = mul(self.shifts(&left.1).view(), b.t());
+            mul_into(&mut pull, Accum::Add, a.view(), moments.view(), -rho);
+            let step = self.best_last(&pull, &normals);
             a.data.iter_mut().zip(&step.data).for_each(|(a, s)| *a += s);
             let made = self.expand(&a, &b);
             let mut rest = target.clone();
@@ -208,10 +232,7 @@ impl Problem {
                 .iter_mut()
                 .zip(&made.data)
                 .for_each(|(r, w)| *r -= w);
-            let image = match &self.metric {
-                Some(metric) => mul(rest.view(), metric.view()),
-                None => rest.clone(),
-            };
+            let image = self.weighing.image(&rest, s * out);
             left = (rest, image);
         }
         let error = dot(&left.0.data, &left.1.data).max(0.0);
@@ -219,20 +240,75 @@ impl Problem {
             Block {
                 b,
                 a,
-                bm,
-                gram,
+                moments,
+                normals,
                 residual: left.1,
             },
             error,
         ))
     }
 
-    /// `z·B̃ᵀ·G⁻¹`, as `(y · out) × channels`.
-    fn best_last(&self, z: &Matrix, b: &Matrix, gram: &Cholesky) -> Matrix {
-        let (taps, out, m) = (self.columns.len(), z.rows, b.rows);
-        let against = mul(self.shifts(z).view(), b.t());
-        let mut rows = swap_axes(&against, taps, out, m);
-        gram.solve_rows(&mut rows);
+    /// `G` and `B̃·M` in the metric `metric`, by taps `y`.
+    pub fn normal(
+        &self,
+        b: &Matrix,
+        moments: &Matrix,
+        rho: f64,
+        metric: Option<&Matrix>,
+    ) -> Result<Normal, FitError> {
+        let (n, taps, m) = (self.n(), self.columns.len(), b.rows);
+        let images = match metric {
+            Some(metric) => {
+                let mut images = Matrix::zeros(taps * m, n);
+                for (y, columns) in self.columns.iter().enumerate() {
+                    let mut rows = Vec::with_capacity(columns.len() * n);
+                    columns
+                        .iter()
+                        .for_each(|c| rows.extend_from_slice(metric.row(*c)));
+                    let rows = Matrix::from_vec(columns.len(), n, rows);
+                    let part = mul(b.view(), rows.view());
+                    images.data[y * m * n..(y + 1) * m * n].copy_from_slice(&part.data);
+                }
+                images
+            }
+            None => self.spread(b),
+        };
+        let mut gram = Matrix::zeros(taps * m, taps * m);
+        for (y, columns) in self.columns.iter().enumerate() {
+            let mut met = Vec::with_capacity((taps - y) * m * columns.len());
+            for r in y * m..taps * m {
+                let row = images.row(r);
+                met.extend(columns.iter().map(|c| row[*c]));
+            }
+            let met = Matrix::from_vec((taps - y) * m, columns.len(), met);
+            let part = mul(met.view(), b.t());
+            for (r, row) in part.data.chunks_exact(m).enumerate() {
+                let to = &mut gram.data[(y * m + r) * taps * m + y * m..][..m];
+                to.copy_from_slice(row);
+                if r < m {
+                    axpy(to, rho, moments.row(r));
+                }
+            }
+        }
+        Ok(Normal {
+            images,
+            gram: Cholesky::new(&gram, 0.0)?,
+        })
+    }
+
+    /// `pull·G⁻¹`, for `pull` and result `(y · out) × channels`.
+    pub fn best_last(&self, pull: &Matrix, normals: &[Normal]) -> Matrix {
+        let (taps, m) = (self.columns.len(), pull.cols);
+        let out = pull.rows / taps;
+        let mut rows = swap_axes(pull, taps, out, m);
+        match normals {
+            [one] => one.gram.solve_rows(&mut rows),
+            each => rows
+                .data
+                .chunks_exact_mut(taps * m)
+                .zip(each)
+                .for_each(|(row, normal)| normal.gram.solve_slice(row)),
+        }
         let mut a = Matrix::zeros(taps * out, m);
         for o in 0..out {
             for y in 0..taps {
@@ -257,172 +333,161 @@ impl Problem {
         spread
     }
 
-    /// Gradient of the relative squared error by the parameters, halved.
-    pub fn gradient(&self, theta: &[f64], at: &Solution) -> Vec<f64> {
+    /// Gradient of half the objective by the parameters.
+    pub fn gradient(&self, theta: &[f64], at: &Solution, rho: f64) -> Vec<f64> {
         let parts: Vec<Matrix> = at
             .blocks
             .iter()
-            .map(|block| mul(block.a.t(), self.shifts(&block.residual).view()))
+            .map(|block| {
+                let mut g = mul(block.a.t(), self.shifts(&block.residual).view());
+                let own = mul(block.a.t(), block.a.view());
+                mul_into(
+                    &mut g,
+                    Accum::Add,
+                    own.view(),
+                    self.loaded(&block.b).view(),
+                    -rho,
+                );
+                g
+            })
             .collect();
-        let mut g = stack(parts);
+        let mut g = Matrix::stacked(parts);
         g.data.iter_mut().for_each(|v| *v *= -1.0 / self.energy);
         self.chain.pull(theta, &at.prefixes, g)
     }
 
     /// The Gauss-Newton matrix at `at`, ready to be applied.
-    pub fn curvature<'a>(&'a self, theta: &'a [f64], at: &'a Solution) -> Curvature<'a> {
-        let projected = match &self.metric {
-            None => Vec::new(),
-            Some(metric) => at
-                .blocks
-                .iter()
-                .map(|block| {
-                    let mut solved = transposed(&block.bm);
-                    block.gram.solve_rows(&mut solved);
-                    let mut projected = metric.clone();
-                    symmetric_into(&mut projected, solved.view(), block.bm.view(), -1.0);
-                    projected.mirror();
-                    projected
-                })
-                .collect(),
-        };
-        Curvature {
-            problem: self,
-            theta,
-            at,
-            projected,
-        }
+    pub fn curvature<'a>(
+        &'a self,
+        theta: &'a [f64],
+        at: &'a Solution,
+        rho: f64,
+    ) -> Result<Curvature<'a>, FitError> {
+        Curvature::new(self, theta, at, rho)
     }
 }
 
-/// `H`, the Gauss-Newton matrix of half the relative squared error.
-pub(super) struct Curvature<'a> {
-    problem: &'a Problem,
-    theta: &'a [f64],
-    at: &'a Solution,
-    /// `Π` of each block; empty in the identity metric.
-    projected: Vec<Matrix>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::form::tap_table;
+    use crate::fit::rng::Rng;
 
-impl Curvature<'_> {
-    /// `H·v`.
-    pub fn apply(&self, v: &[f64]) -> Vec<f64> {
-        let p = self.problem;
-        let d = p.chain.push(self.theta, &self.at.prefixes, v);
-        let mut parts = Vec::with_capacity(self.at.blocks.len());
-        let mut first = 0;
-        for (s, block) in self.at.blocks.iter().enumerate() {
-            let m = block.b.rows;
-            let d = Matrix::from_vec(
-                m,
-                d.cols,
-                d.data[first * d.cols..(first + m) * d.cols].to_vec(),
-            );
-            first += m;
-            let moved = p.expand(&block.a, &d);
-            let seen = match self.projected.get(s) {
-                Some(projected) => mul(moved.view(), projected.view()),
-                None => {
-                    let follow = p.best_last(&moved, &block.b, &block.gram);
-                    let followed = p.expand(&follow, &block.b);
-                    let mut rest = moved;
-                    rest.data
+    fn noise(len: usize, seed: u64) -> Vec<f64> {
+        let mut rng = Rng::seeded(seed, &[]);
+        (0..len).map(|_| rng.normal()).collect()
+    }
+
+    fn link(width: usize, groups: usize, inp: usize) -> Link {
+        Link {
+            width,
+            groups,
+            inp,
+            offsets: Vec::new(),
+        }
+    }
+
+    impl Link {
+        fn within(&self, window: usize) -> Self {
+            let offsets = tap_table(&[window; 2], &[2, 2], &[1, 1]);
+            Self {
+                offsets,
+                ..self.clone()
+            }
+        }
+    }
+
+    fn problem(metric: usize, links: Vec<Link>, last: Link, window: usize, seed: u64) -> Problem {
+        let n = 2 * window * window;
+        let out = last.width;
+        let square = |seed| {
+            let root = Matrix::from_vec(n, n, noise(n * n, seed));
+            mul(root.view(), root.t())
+        };
+        let weighing = match metric {
+            0 => Weighing::Alike,
+            1 => Weighing::Shared(square(seed)),
+            _ => {
+                let rows: Vec<Matrix> = (0..out).map(|o| square(seed + o as u64)).collect();
+                let mut mean = Matrix::zeros(n, n);
+                for row in &rows {
+                    mean.data
                         .iter_mut()
-                        .zip(&followed.data)
-                        .for_each(|(r, f)| *r -= f);
-                    rest
+                        .zip(&row.data)
+                        .for_each(|(a, b)| *a += b / out as f64);
                 }
+                Weighing::Each { mean, rows }
+            }
+        };
+        let target = Matrix::from_vec(out, n, noise(out * n, seed + 1));
+        Problem::new(
+            window * window,
+            Chain::new(2, links),
+            last,
+            target,
+            weighing,
+            None,
+        )
+    }
+
+    /// The derivatives against finite differences of the error; the Gauss-Newton
+    /// matrix is exact where nothing is left over.
+    #[test]
+    fn derivatives_match_differences() {
+        let chains = [
+            (vec![link(3, 1, 2)], link(4, 1, 3), 3),
+            (vec![link(4, 2, 1)], link(4, 1, 4), 3),
+            (vec![link(4, 1, 2)], link(4, 2, 2), 3),
+            (vec![link(3, 1, 2), link(4, 2, 1)], link(4, 1, 4), 4),
+        ];
+        for (metric, (links, last, window)) in
+            (0..3).flat_map(|metric| chains.clone().map(|chain| (metric, chain)))
+        {
+            let (links, last): (Vec<Link>, Link) = (
+                links.iter().map(|l| l.within(window)).collect(),
+                last.within(window),
+            );
+            let mut p = problem(metric, links, last, window, 5);
+            let theta = noise(p.chain.links.iter().map(Link::len).sum(), 9);
+            let differences = |p: &Problem, k: usize, rho: f64| {
+                let shifted = |by: f64| {
+                    let mut moved = theta.clone();
+                    moved[k] += by;
+                    let at = p.solve(&moved, rho).unwrap();
+                    (at.objective(), p.gradient(&moved, &at, rho))
+                };
+                let ((high, g_high), (low, g_low)) = (shifted(1e-5), shifted(-1e-5));
+                let bend: Vec<f64> = g_high
+                    .iter()
+                    .zip(&g_low)
+                    .map(|(a, b)| (a - b) / 2e-5)
+                    .collect();
+                ((high - low) / 4e-5, bend)
             };
-            parts.push(mul(block.a.t(), p.shifts(&seen).view()));
-        }
-        let mut g = stack(parts);
-        g.data.iter_mut().for_each(|v| *v /= p.energy);
-        p.chain.pull(self.theta, &self.at.prefixes, g)
-    }
-
-    /// The whole of `H`, where the parameters are `B` itself and the last factor
-    /// has one group: `H[(j,p),(j',p')] = Σ_{y,y'} (AᵀA)[(y,j),(y',j')]·Π[(y,p),(y',p')]`.
-    pub fn dense(&self) -> Option<Matrix> {
-        let p = self.problem;
-        let ([block], true) = (&self.at.blocks[..], p.chain.is_identity()) else {
-            return None;
-        };
-        let identity;
-        let projected = match self.projected.first() {
-            Some(projected) => projected,
-            None => {
-                let spread = p.spread(&block.b);
-                let mut solved = transposed(&spread);
-                block.gram.solve_rows(&mut solved);
-                let mut projected = Matrix::zeros(p.n(), p.n());
-                projected.add_to_diagonal(1.0);
-                symmetric_into(&mut projected, solved.view(), spread.view(), -1.0);
-                projected.mirror();
-                identity = projected;
-                &identity
+            let at = p.solve(&theta, 0.1).unwrap();
+            let gradient = p.gradient(&theta, &at, 0.1);
+            for (k, g) in gradient.iter().enumerate() {
+                let slope = differences(&p, k, 0.1).0;
+                assert!((slope - g).abs() < 1e-8, "{metric} {slope} {g}");
             }
-        };
-        let (taps, m, q) = (p.columns.len(), block.b.rows, block.b.cols);
-        let out = block.a.rows / taps;
-        // rows of A by output channel: out × (y·j)
-        let rows = swap_axes(&block.a, taps, out, m);
-        let products = mul(rows.t(), rows.view());
-        let mut left = Matrix::zeros(m * m, taps * taps);
-        let mut right = Matrix::zeros(taps * taps, q * q);
-        for y in 0..taps {
-            for y2 in 0..taps {
-                for j in 0..m {
-                    for j2 in 0..m {
-                        left.data[(j * m + j2) * taps * taps + y * taps + y2] =
-                            products.data[(y * m + j) * taps * m + y2 * m + j2];
-                    }
-                }
-                let part = projected.gather(&p.columns[y], &p.columns[y2]);
-                right.row_mut(y * taps + y2).copy_from_slice(&part.data);
+            // The same with a target that is reached.
+            let mut target = Vec::new();
+            for block in &at.blocks {
+                target.extend(p.expand(&block.a, &block.b).data);
             }
-        }
-        let blocks = mul(left.view(), right.view());
-        let size = m * q;
-        let mut h = Matrix::zeros(size, size);
-        for j in 0..m {
-            for j2 in 0..m {
-                let part = blocks.row(j * m + j2);
-                for r in 0..q {
-                    let to = &mut h.data[(j * q + r) * size + j2 * q..][..q];
-                    for (to, v) in to.iter_mut().zip(&part[r * q..(r + 1) * q]) {
-                        *to = v / p.energy;
-                    }
+            let target = Matrix::from_vec(p.target.rows, p.n(), target);
+            p = Problem::new(window * window, p.chain, p.last, target, p.weighing, None);
+            let at = p.solve(&theta, 0.0).unwrap();
+            assert!(at.error < 1e-20);
+            let curvature = p.curvature(&theta, &at, 0.0).unwrap();
+            for k in 0..theta.len() {
+                let mut unit = vec![0.0; theta.len()];
+                unit[k] = 1.0;
+                let applied = curvature.apply(&unit);
+                for (a, b) in applied.iter().zip(differences(&p, k, 0.0).1) {
+                    assert!((a - b).abs() < 1e-5, "{metric} {k}: {a} {b}");
                 }
             }
         }
-        Some(h)
     }
-}
-
-/// `(y · out) × m` as `out × (y · m)`.
-fn swap_axes(stacked: &Matrix, taps: usize, out: usize, m: usize) -> Matrix {
-    let mut rows = Matrix::zeros(out, taps * m);
-    for o in 0..out {
-        for y in 0..taps {
-            rows.row_mut(o)[y * m..(y + 1) * m].copy_from_slice(stacked.row(y * out + o));
-        }
-    }
-    rows
-}
-
-fn transposed(a: &Matrix) -> Matrix {
-    let mut t = Matrix::zeros(a.cols, a.rows);
-    for r in 0..a.rows {
-        for (c, v) in a.row(r).iter().enumerate() {
-            t.data[c * a.rows + r] = *v;
-        }
-    }
-    t
-}
-
-/// Matrices of equal width, one below the other.
-fn stack(parts: Vec<Matrix>) -> Matrix {
-    let cols = parts[0].cols;
-    let rows = parts.iter().map(|p| p.rows).sum();
-    Matrix::from_vec(rows, cols, parts.into_iter().flat_map(|p| p.data).collect())
 }

@@ -23,8 +23,14 @@ fn windows(target: &Matrix, outputs: std::ops::Range<usize>, columns: &[Vec<usiz
 /// First rows for `B`, one group of the last factor and one of the first at a
 /// time: the principal directions of the windows, in the metric's average over
 /// the shifts (`Principal`), or random mixtures of the windows.
+///
+/// `Corners` is lossless where the width allows it: every output channel keeps
+/// its windows at a few shifts that together cover the whole, or every input
+/// channel is passed on at a few taps from which the last factor covers it.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Guess {
     Principal,
+    Corners,
     Random(u64),
 }
 
@@ -34,22 +40,11 @@ pub(super) fn first_guess(
     last: &Link,
     columns: &[Vec<usize>],
     target: &Matrix,
-    metric: Option<&Matrix>,
+    average: Option<&Matrix>,
 ) -> Result<Vec<f64>, FitError> {
     let link = &chain.links[0];
     let taps = link.offsets.len();
     let out = last.width / last.groups;
-    let average = metric.map(|m| {
-        let mut sum = Matrix::zeros(columns[0].len(), columns[0].len());
-        for columns in columns {
-            let part = m.gather(columns, columns);
-            sum.data
-                .iter_mut()
-                .zip(&part.data)
-                .for_each(|(s, p)| *s += p);
-        }
-        sum
-    });
     let mut theta = vec![0.0; link.len()];
     let row = link.inp * taps;
     // Channels of B that share both their inputs and their outputs.
@@ -63,8 +58,12 @@ pub(super) fn first_guess(
         let all = windows(target, s * out..(s + 1) * out, columns);
         let rows: Vec<usize> = (0..all.rows).collect();
         let views = all.gather(&rows, &part);
-        let metric = average.as_ref().map(|m| m.gather(&part, &part));
+        let metric = average.map(|m| m.gather(&part, &part));
         let filters = match guess {
+            Guess::Corners => match corners(chain, last, columns, target, count) {
+                Some(filters) => filters,
+                None => principal(&views, metric.as_ref(), count)?,
+            },
             Guess::Principal => principal(&views, metric.as_ref(), count)?,
             Guess::Random(seed) => random(&views, *seed ^ done as u64, count),
         };
@@ -72,6 +71,78 @@ pub(super) fn first_guess(
         done += count;
     }
     Ok(theta)
+}
+
+/// `None` if `count` channels do not suffice, or groups cut the channels up.
+pub(super) fn corners(
+    chain: &Chain,
+    last: &Link,
+    columns: &[Vec<usize>],
+    target: &Matrix,
+    count: usize,
+) -> Option<Matrix> {
+    let (inputs, out, width) = (chain.inputs(), target.rows, columns[0].len());
+    if chain.links[0].groups > 1 || last.groups > 1 {
+        return None;
+    }
+    let window = target.cols / inputs;
+    let reach = |from: usize, over: &[usize]| over.iter().map(|t| t + from).collect();
+    let shifts: Vec<Vec<usize>> = last
+        .offsets
+        .iter()
+        .map(|y| reach(*y, chain.offsets()))
+        .collect();
+    let starts: Vec<Vec<usize>> = chain
+        .offsets()
+        .iter()
+        .map(|x| reach(*x, &last.offsets))
+        .collect();
+    let (by_shift, by_tap) = (cover(&shifts, window), cover(&starts, window));
+    let size = |chosen: &Option<Vec<usize>>, channels: usize| {
+        chosen.as_ref().map_or(usize::MAX, |c| c.len() * channels)
+    };
+    let (outer, inner) = (size(&by_shift, out), size(&by_tap, inputs));
+    if outer.min(inner) > count {
+        return None;
+    }
+    let mut filters = Matrix::zeros(count, width);
+    if outer <= inner {
+        let rows = by_shift?
+            .into_iter()
+            .flat_map(|y| (0..out).map(move |o| (y, o)));
+        for (m, (y, o)) in rows.enumerate() {
+            let row = target.row(o);
+            for (to, c) in filters.row_mut(m).iter_mut().zip(&columns[y]) {
+                *to = row[*c];
+            }
+        }
+    } else {
+        let taps = chain.offsets().len();
+        let rows = by_tap?
+            .into_iter()
+            .flat_map(|x| (0..inputs).map(move |i| i * taps + x));
+        for (m, element) in rows.enumerate() {
+            filters.row_mut(m)[element] = 1.0;
+        }
+    }
+    Some(filters)
+}
+
+/// Few of the sets that together hold all of `0..whole`, largest gain first.
+fn cover(sets: &[Vec<usize>], whole: usize) -> Option<Vec<usize>> {
+    let (mut missing, mut left, mut chosen) = (vec![true; whole], whole, Vec::new());
+    while left > 0 {
+        let gain = |set: &Vec<usize>| set.iter().filter(|t| missing[**t]).count();
+        let gains: Vec<usize> = sets.iter().map(gain).collect();
+        let best = (0..sets.len()).rev().max_by_key(|&s| gains[s])?;
+        if gains[best] == 0 {
+            return None;
+        }
+        sets[best].iter().for_each(|&t| missing[t] = false);
+        left -= gains[best];
+        chosen.push(best);
+    }
+    Some(chosen)
 }
 
 /// The `count` directions of the row space of `views` that carry most energy:

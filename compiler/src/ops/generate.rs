@@ -46,7 +46,9 @@ pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
                 dtype: DataType::Float,
             },
             Some(tensor) => Generate::Fill {
-                value: super::moves::scalar(&Fact::of(tensor.clone()))
+                value: tensor
+                    .to_f64()
+                    .and_then(|v| v.first().copied())
                     .ok_or_else(|| Gap::new("the value is no number"))?,
                 dtype: tensor.dtype,
             },
@@ -75,7 +77,7 @@ fn scalar(cx: &Cx, slot: usize) -> Option<Ratio> {
 }
 
 fn number(cx: &Cx, slot: usize) -> Option<f64> {
-    super::moves::scalar(cx.optional(slot)?)
+    cx.optional(slot)?.tensor()?.to_f64()?.first().copied()
 }
 
 /// How many numbers a range holds: ⌈(limit − start) / step⌉.

@@ -1,7 +1,7 @@
-//! Writes a small classifier that has one of each common design fault.
+//! Writes a small classifier that has most of the faults `convfold lint` looks for.
 //!
-//! It is not trained: its weights are random, with twin filters and a dead one put
-//! in on purpose; see [`netbuilder::aliased`].
+//! It is not trained: its weights are random, smoothed so that they look like
+//! kernels, with twins and dead filters put in on purpose.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;

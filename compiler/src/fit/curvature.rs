@@ -1,0 +1,184 @@
+//! The Gauss-Newton matrix of the projected problem.
+
+use faer::Accum;
+use rayon::prelude::*;
+
+use super::FitError;
+use super::linalg::{Matrix, dot, mul, mul_into, swap_axes, symmetric_into, transposed};
+use super::problem::{Block, Problem, Solution};
+use super::weighing::Weighing;
+
+/// `H`, the Gauss-Newton matrix of half the relative squared error.
+pub(super) struct Curvature<'a> {
+    problem: &'a Problem,
+    theta: &'a [f64],
+    at: &'a Solution,
+    /// `Π = M − M·B̃ᵀ·G⁻¹·B̃·M` of each block in the mean metric; empty in the
+    /// identity.
+    projected: Vec<Matrix>,
+    rho: f64,
+}
+
+impl<'a> Curvature<'a> {
+    pub fn new(
+        problem: &'a Problem,
+        theta: &'a [f64],
+        at: &'a Solution,
+        rho: f64,
+    ) -> Result<Self, FitError> {
+        let mut projected = Vec::new();
+        if let Some(metric) = problem.weighing.mean() {
+            for block in &at.blocks {
+                let own;
+                let normal = match &block.normals[..] {
+                    [one] => one,
+                    _ => {
+                        own = problem.normal(&block.b, &block.moments, rho, Some(metric))?;
+                        &own
+                    }
+                };
+                let mut solved = transposed(&normal.images);
+                normal.gram.solve_rows(&mut solved);
+                let mut left = metric.clone();
+                symmetric_into(&mut left, solved.view(), normal.images.view(), -1.0);
+                left.mirror();
+                projected.push(left);
+            }
+        }
+        Ok(Self {
+            problem,
+            theta,
+            at,
+            projected,
+            rho,
+        })
+    }
+
+    /// `H·v`.
+    pub fn apply(&self, v: &[f64]) -> Vec<f64> {
+        let p = self.problem;
+        let d = p.chain.push(self.theta, &self.at.prefixes, v);
+        let mut parts = Vec::with_capacity(self.at.blocks.len());
+        for (s, block) in self.at.blocks.iter().enumerate() {
+            let d = d.rows_of(s, block.b.rows);
+            let seen = self.project(s, block, p.expand(&block.a, &d));
+            let mut g = mul(block.a.t(), p.shifts(&seen).view());
+            // The noise term, as if `A` did not answer to it.
+            let own = mul(block.a.t(), block.a.view());
+            mul_into(
+                &mut g,
+                Accum::Add,
+                own.view(),
+                p.loaded(&d).view(),
+                self.rho,
+            );
+            parts.push(g);
+        }
+        let mut g = Matrix::stacked(parts);
+        g.data.iter_mut().for_each(|v| *v /= p.energy);
+        p.chain.pull(self.theta, &self.at.prefixes, g)
+    }
+
+    /// `moved·Π`: what the last factor cannot follow, in the metric.
+    fn project(&self, s: usize, block: &Block, moved: Matrix) -> Matrix {
+        let p = self.problem;
+        match &p.weighing {
+            Weighing::Shared(_) => mul(moved.view(), self.projected[s].view()),
+            Weighing::Alike => {
+                let pull = mul(p.shifts(&moved).view(), block.b.t());
+                let follow = p.best_last(&pull, &block.normals);
+                let followed = p.expand(&follow, &block.b);
+                let mut rest = moved;
+                rest.data
+                    .iter_mut()
+                    .zip(&followed.data)
+                    .for_each(|(r, f)| *r -= f);
+                rest
+            }
+            Weighing::Each { .. } => {
+                let n = moved.cols;
+                let mut seen = p.weighing.image(&moved, s * p.outputs());
+                seen.data
+                    .par_chunks_mut(n)
+                    .zip(&block.normals)
+                    .enumerate()
+                    .for_each(|(o, (seen, normal))| {
+                        let row = Matrix::from_vec(n, 1, moved.row(o).to_vec());
+                        let mut follow = mul(normal.images.view(), row.view());
+                        normal.gram.solve_slice(&mut follow.data);
+                        let followed = mul(follow.t(), normal.images.view());
+                        seen.iter_mut()
+                            .zip(&followed.data)
+                            .for_each(|(s, f)| *s -= f);
+                    });
+                seen
+            }
+        }
+    }
+
+    /// `U ⊗ K`, nearly the Gauss-Newton matrix by `B`: one step of power iteration
+    /// towards the nearest Kronecker product (Van Loan and Pitsianis 1993) of
+    /// `H = Σ_{y,y'} C_yy' ⊗ Π_yy'`, `C = AᵀA`. `K` is `None` in the identity
+    /// metric.
+    pub fn kronecker(&self) -> (Matrix, Option<Matrix>) {
+        let p = self.problem;
+        let (width, taps, q) = (p.chain.width(), p.columns.len(), p.columns[0].len());
+        let products: Vec<Matrix> = self
+            .at
+            .blocks
+            .iter()
+            .map(|block| {
+                let rows = swap_axes(&block.a, taps, block.a.rows / taps, block.b.rows);
+                mul(rows.t(), rows.view())
+            })
+            .collect();
+        let pairs: Vec<(usize, usize)> = (0..taps)
+            .flat_map(|y| (0..taps).map(move |y2| (y, y2)))
+            .collect();
+        let part = |s: usize, (y, y2): (usize, usize)| {
+            let m = self.at.blocks[s].b.rows;
+            let span = |y: usize| (y * m..(y + 1) * m).collect::<Vec<usize>>();
+            products[s].gather(&span(y), &span(y2))
+        };
+        let seen = |s: usize, (y, y2): (usize, usize)| {
+            self.projected
+                .get(s)
+                .map(|left| left.gather(&p.columns[y], &p.columns[y2]))
+        };
+        let mut k = (!self.projected.is_empty()).then(|| Matrix::zeros(q, q));
+        if let Some(k) = &mut k {
+            for s in 0..self.at.blocks.len() {
+                for pair in &pairs {
+                    let weight = part(s, *pair).trace();
+                    let Some(seen) = seen(s, *pair) else { continue };
+                    k.data
+                        .iter_mut()
+                        .zip(&seen.data)
+                        .for_each(|(k, x)| *k += weight * x);
+                }
+            }
+            let mean = (k.trace() / q as f64).max(f64::MIN_POSITIVE);
+            k.data.iter_mut().for_each(|v| *v /= mean);
+        }
+        let norm = k.as_ref().map_or(q as f64, |k| dot(&k.data, &k.data));
+        let mut u = Matrix::zeros(width, width);
+        let mut first = 0;
+        for (s, block) in self.at.blocks.iter().enumerate() {
+            for pair in &pairs {
+                let weight = match (&k, seen(s, *pair)) {
+                    (Some(k), Some(seen)) => dot(&k.data, &seen.data),
+                    _ if pair.0 == pair.1 => q as f64,
+                    _ => continue,
+                };
+                let c = part(s, *pair);
+                for r in 0..c.rows {
+                    for (l, c) in c.row(r).iter().enumerate() {
+                        u.data[(first + r) * width + first + l] += weight * c / norm / p.energy;
+                    }
+                }
+            }
+            first += block.b.rows;
+        }
+        (u, k)
+    }
+}
