@@ -61,18 +61,14 @@ fn known(v: Option<bool>) -> Option<Ratio> {
     v.map(|b| Expr::from(u32::from(b)).into())
 }
 
-/// Shifts by the width or more give 0, as the standard's reference has it.
+/// By the width or more, all bits go: what stays is 0, or the sign to the right.
 fn shift(a: i64, b: i64, left: bool) -> Option<i64> {
     let by = u32::try_from(b).ok()?;
-    #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-    let bits = a as u64;
-    let moved = if left {
-        bits.checked_shl(by)
+    Some(if left {
+        a.checked_shl(by).unwrap_or(0)
     } else {
-        bits.checked_shr(by)
-    };
-    #[allow(clippy::cast_possible_wrap)]
-    Some(moved.unwrap_or(0) as i64)
+        a >> by.min(63)
+    })
 }
 
 /// a mod b with the sign of b.
