@@ -104,9 +104,9 @@ impl Operator for Along {
         let mut shape = cx.shape(0)?.to_vec();
         let at = self.axis(cx)?;
         let count = |slot: usize| {
-            let value = cx.optional(slot)?.tensor()?.to_f64()?;
+            let number = super::moves::scalar(cx.optional(slot)?)?;
             #[allow(clippy::cast_possible_truncation)]
-            value.first().map(|&v| Expr::from(v as i64))
+            Some(Expr::from(number as i64))
         };
         Ok(match (self, at) {
             (Self::Top { k, .. }, Some(at)) => {

@@ -61,14 +61,18 @@ fn known(v: Option<bool>) -> Option<Ratio> {
     v.map(|b| Expr::from(u32::from(b)).into())
 }
 
-/// By the width or more, all bits go: what stays is 0, or the sign to the right.
+/// Shifts by the width or more give 0, as the standard's reference has it.
 fn shift(a: i64, b: i64, left: bool) -> Option<i64> {
     let by = u32::try_from(b).ok()?;
-    Some(if left {
-        a.checked_shl(by).unwrap_or(0)
+    #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+    let bits = a as u64;
+    let moved = if left {
+        bits.checked_shl(by)
     } else {
-        a >> by.min(63)
-    })
+        bits.checked_shr(by)
+    };
+    #[allow(clippy::cast_possible_wrap)]
+    Some(moved.unwrap_or(0) as i64)
 }
 
 /// a mod b with the sign of b.

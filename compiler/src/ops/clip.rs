@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use super::elementwise::{self, Arithmetic};
+use super::moves::scalar;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Node, Tensor};
@@ -33,7 +34,7 @@ impl Clip {
     /// at run time.
     pub fn range(&self, cx: &Cx) -> Option<(f64, f64)> {
         let limit = |slot: usize, attribute: Option<f32>, open: f64| match cx.optional(slot) {
-            Some(fact) => fact.tensor()?.to_f64()?.first().copied(),
+            Some(fact) => scalar(fact),
             None => Some(attribute.map_or(open, f64::from)),
         };
         Some((

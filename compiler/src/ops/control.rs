@@ -87,8 +87,7 @@ fn either(cx: &Cx, a: &Fact, b: &Fact, output: usize) -> Fact {
 
 /// The truth of a constant.
 fn truth(fact: &Fact) -> Option<bool> {
-    let values = fact.tensor()?.to_f64()?;
-    values.first().map(|v| *v != 0.0)
+    super::moves::scalar(fact).map(|v| v != 0.0)
 }
 
 fn nested<'a>(cx: &'a Cx, name: &str) -> Result<&'a [Fact], Gap> {

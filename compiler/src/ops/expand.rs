@@ -92,7 +92,7 @@ impl Expand {
             .enumerate()
             .map(|(i, &size)| {
                 (0..size)
-                    .map(|p| p % input[i].max(1) * strides[i])
+                    .map(|p| (p % input[i].max(1)).saturating_mul(strides[i]))
                     .collect()
             })
             .collect();

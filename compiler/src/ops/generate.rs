@@ -46,9 +46,7 @@ pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
                 dtype: DataType::Float,
             },
             Some(tensor) => Generate::Fill {
-                value: tensor
-                    .to_f64()
-                    .and_then(|v| v.first().copied())
+                value: super::moves::scalar(&Fact::of(tensor.clone()))
                     .ok_or_else(|| Gap::new("the value is no number"))?,
                 dtype: tensor.dtype,
             },
@@ -77,7 +75,7 @@ fn scalar(cx: &Cx, slot: usize) -> Option<Ratio> {
 }
 
 fn number(cx: &Cx, slot: usize) -> Option<f64> {
-    cx.optional(slot)?.tensor()?.to_f64()?.first().copied()
+    super::moves::scalar(cx.optional(slot)?)
 }
 
 /// How many numbers a range holds: ⌈(limit − start) / step⌉.

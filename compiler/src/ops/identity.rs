@@ -4,7 +4,6 @@
 use std::any::Any;
 
 use super::elementwise::{self, Arithmetic};
-use super::moves::scalar;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Ratio, Tensor, TensorData};
@@ -74,15 +73,11 @@ fn pointwise(cx: &Cx) -> Result<Reach, Gap> {
 impl Operator for Identity {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
         let input = cx.input(0)?;
-        let mut data = Fact {
+        let data = Fact {
             roots: Vec::new(),
             weighted: false,
             ..input.clone()
         };
-        // Dropout in training mode draws from its data.
-        if cx.optional(2).and_then(scalar).is_some_and(|v| v != 0.0) {
-            data.constant = None;
-        }
         let mask = Fact {
             dtype: self.mask.or(input.dtype),
             shape: input.shape.clone(),

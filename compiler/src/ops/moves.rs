@@ -13,15 +13,23 @@ pub(super) fn sizes(shape: &[Expr]) -> Option<Vec<usize>> {
     shape.iter().map(Expr::as_usize).collect()
 }
 
-/// Elements of a tensor, where they are few enough to be computed.
+/// Elements of a tensor, where they and every axis are few enough to be
+/// computed with (beside an axis of size 0 another may be of any size).
 pub(super) fn count(sizes: &[usize]) -> Option<usize> {
-    if sizes.contains(&0) {
-        return Some(0);
-    }
     sizes
         .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(d))
-        .filter(|&n| n <= FOLD_LIMIT)
+        .try_fold(1usize, |n, &d| n.checked_mul(d.max(1)))
+        .filter(|&n| n <= FOLD_LIMIT)?;
+    Some(sizes.iter().product())
+}
+
+/// The one number of a constant, where it is one.
+pub(super) fn scalar(fact: &Fact) -> Option<f64> {
+    let tensor = fact.tensor()?;
+    if tensor.len()? != 1 {
+        return None;
+    }
+    tensor.to_f64()?.first().copied()
 }
 
 /// Elements between neighbours along each axis, row-major.

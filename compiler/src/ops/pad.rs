@@ -92,7 +92,7 @@ impl Pad {
     /// The value of a constant border; `None` where it is computed at run time.
     pub fn border(&self, cx: &Cx) -> Option<f64> {
         match cx.optional(2) {
-            Some(fact) => fact.tensor()?.to_f64()?.first().copied(),
+            Some(fact) => moves::scalar(fact),
             None => Some(self.value.into()),
         }
     }

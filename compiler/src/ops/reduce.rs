@@ -9,7 +9,7 @@ use super::{
     AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
 };
 use crate::facts::Fact;
-use crate::ir::{DataType, Expr, Node, Ratio, Shape, Tensor, TensorData};
+use crate::ir::{Expr, Node, Ratio, Shape, Tensor, TensorData};
 
 /// One row of the table: how elements enter, how two combine, what the result
 /// then goes through (with the number of elements), operations an element read.
@@ -135,16 +135,9 @@ impl Reduce {
         let reduced = match self.reduced(cx) {
             Ok(reduced) => reduced,
             Err(gap) if self.axes.is_some() || cx.ints(1).is_ok() => return Err(gap),
-            // Which axes is not known, but how many.
-            Err(gap) => {
-                let gone = cx.shape(1)?.first().and_then(Expr::as_usize);
-                let rank = match (self.keep, gone) {
-                    (true, _) => input.len(),
-                    (false, Some(gone)) if gone > 0 => input.len().saturating_sub(gone),
-                    (false, _) => return Err(gap),
-                };
-                return Ok((0..rank).map(|i| cx.unknown(i)).collect());
-            }
+            // Which axes is not known; how many there will be, only if they stay.
+            Err(gap) if !self.keep => return Err(gap),
+            Err(_) => return Ok((0..input.len()).map(|i| cx.unknown(i)).collect()),
         };
         Ok(input
             .iter()
@@ -269,12 +262,7 @@ impl Operator for Reduce {
             }
             return Some(vec![from_ints(data.dtype, shape, &results)?]);
         }
-        // Nothing at all is the least and the greatest truth.
-        let start = match data.dtype {
-            DataType::Bool => self.row.start.clamp(0.0, 1.0),
-            _ => self.row.start,
-        };
-        let mut results = vec![start; outputs];
+        let mut results = vec![self.row.start; outputs];
         for (place, value) in places.iter().zip(data.to_f64()?) {
             let result = results.get_mut(*place)?;
             *result = (self.row.combine)(*result, (self.row.enter)(value));
@@ -293,7 +281,7 @@ impl Operator for Reduce {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Case, constant, fact, ints};
-    use super::*;
+    use crate::ir::DataType;
 
     #[test]
     fn axes_are_attributes_or_inputs() {

@@ -40,7 +40,9 @@ pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
 impl Selection {
     /// How many slices a constant condition of `Compress` keeps.
     fn kept(cx: &Cx) -> Option<Expr> {
-        let condition = cx.optional(1)?.tensor()?.to_f64()?;
+        let condition = cx.optional(1)?.tensor()?;
+        count(&condition.shape)?;
+        let condition = condition.to_f64()?;
         Some(condition.iter().filter(|v| **v != 0.0).count().into())
     }
 }

@@ -85,7 +85,13 @@ mod tests {
     use crate::ir::{DataType, Expr};
 
     fn run(op: &str, inputs: &[&Fact]) -> Fact {
-        Case::new(op, 17).on(inputs).infer().unwrap().remove(0)
+        let case = Case::new(op, 17).on(inputs);
+        let mut out = case.infer().unwrap();
+        let folded = match out[0].is_constant() {
+            true => None,
+            false => case.operator().unwrap().fold(&case.cx(), &out),
+        };
+        folded.map_or_else(|| out.remove(0), |mut t| Fact::of(t.remove(0)))
     }
 
     fn text(fact: &Fact) -> Vec<String> {
@@ -139,6 +145,31 @@ mod tests {
             .infer()
             .unwrap();
         assert_eq!(text(&joined[0]), ["1", "floor((H)/2)", "floor((W)/2)"]);
+    }
+
+    /// Floor division as it is exported with a correction for negative numbers.
+    #[test]
+    fn a_correction_for_negative_sizes_drops_out() {
+        let x = fact("N 3 H W");
+        let index = constant(DataType::Int64, &[], &[2.0]);
+        let h = run("Gather", &[&run("Shape", &[&x]), &index]);
+        let (two, zero, one) = (
+            constant(DataType::Int64, &[], &[2.0]),
+            constant(DataType::Int64, &[], &[0.0]),
+            constant(DataType::Int64, &[], &[1.0]),
+        );
+        let quotient = run("Div", &[&h, &two]);
+        let negative = run(
+            "Xor",
+            &[&run("Less", &[&h, &zero]), &run("Less", &[&two, &zero])],
+        );
+        let whole = run("Equal", &[&run("Mod", &[&h, &two]), &zero]);
+        let mask = run("And", &[&negative, &run("Not", &[&whole])]);
+        let fixed = run(
+            "Where",
+            &[&mask, &run("Sub", &[&quotient, &one]), &quotient],
+        );
+        assert_eq!(text(&fixed), ["floor((H)/2)"]);
     }
 
     /// -1 in the shape of an Expand stands for the tensor's own size.

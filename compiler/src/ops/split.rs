@@ -62,12 +62,16 @@ impl Split {
         }
         let even = whole.exact_div(&n.into());
         let part = even.unwrap_or_else(|| whole.ceil_div(n));
+        let last = whole.clone() - part.clone() * (n - 1).into();
+        if last.as_const().is_some_and(|v| v < 0) {
+            return Err(Gap::new(format!("{n} parts of an axis of {whole}")));
+        }
         Ok((0..outputs)
             .map(|i| {
                 if i + 1 < n {
                     part.clone()
                 } else {
-                    whole.clone() - part.clone() * (n - 1).into()
+                    last.clone()
                 }
             })
             .collect())

@@ -138,6 +138,7 @@ impl Operator for Variadic {
         if *self == Self::Where
             && let Some((condition, _)) = operands.first_mut()
         {
+            super::moves::count(&condition.shape)?;
             let values = condition.to_f64()?;
             let shape = condition.shape.clone();
             let spelled = Tensor::from_f64(out[0].dtype?, shape, &values)?;

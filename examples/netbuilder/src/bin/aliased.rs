@@ -1,7 +1,7 @@
-//! Writes a small classifier that has most of the faults `convfold lint` looks for.
+//! Writes a small classifier that has one of each common design fault.
 //!
-//! It is not trained: its weights are random, smoothed so that they look like
-//! kernels, with twins and dead filters put in on purpose.
+//! It is not trained: its weights are random, with twin filters and a dead one put
+//! in on purpose; see [`netbuilder::aliased`].
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
