@@ -3,7 +3,6 @@
 
 use std::any::Any;
 
-use super::resize::repeat;
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -57,7 +56,7 @@ impl Operator for DepthSpace {
     /// To depth, the hull over the channels: each of them takes one pixel of the block.
     fn reach(&self, _cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         let map = if self.to_space {
-            repeat(self.block)
+            Map::repeat(self.block)
         } else {
             Map {
                 stride: self.block,

@@ -20,6 +20,7 @@ mod along;
 mod arithmetic;
 mod attention;
 mod batch_norm;
+mod causal_conv;
 mod center_crop_pad;
 mod clip;
 mod col2im;

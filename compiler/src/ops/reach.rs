@@ -59,6 +59,16 @@ impl Map {
         })
     }
 
+    /// Output `o` reads input `⌊o / by⌋`: each position is repeated.
+    pub fn repeat(by: i64) -> Self {
+        Self {
+            stride: 1,
+            upsample: by,
+            lo: by.saturating_neg().saturating_add(1),
+            hi: 0,
+        }
+    }
+
     /// The input interval that the output interval reads, before it is clipped
     /// to the input; empty (`lo > hi`) where it reads nothing. A negative
     /// stride (a reversed slice) is allowed.

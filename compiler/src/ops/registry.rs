@@ -49,6 +49,7 @@ ops! {
         Less LessOrEqual Mod Mul Or PRelu Pow Sub Xor;
     attention: Attention;
     batch_norm: BatchNormalization;
+    causal_conv: CausalConvWithState;
     center_crop_pad: CenterCropPad;
     clip: Clip;
     col2im: Col2Im;

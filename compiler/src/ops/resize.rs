@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::resize_map::{Axis, Coordinates, Mode, Nearest, Scale};
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attrs, Expr, Node, Shape};
 
@@ -52,16 +52,10 @@ pub fn parse(node: &Node, opset: i64) -> Result<Box<dyn Operator>, Gap> {
     };
     Ok(Box::new(Resize {
         mode: mode(attrs, first)?,
-        coordinates: match word("coordinate_transformation_mode", "").as_str() {
-            "" if first => Coordinates::Asymmetric,
-            "" | "half_pixel" => Coordinates::HalfPixel,
-            "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
-            "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
-            "align_corners" => Coordinates::AlignCorners,
-            "asymmetric" => Coordinates::Asymmetric,
-            "tf_half_pixel_for_nn" => Coordinates::TfHalfPixelForNn,
-            "tf_crop_and_resize" => Coordinates::TfCropAndResize,
-            other => return Err(unknown("coordinate_transformation_mode", other)),
+        coordinates: match word("coordinate_transformation_mode", "half_pixel").as_str() {
+            _ if first => Coordinates::Asymmetric,
+            name => Coordinates::named(name)
+                .ok_or_else(|| unknown("coordinate_transformation_mode", name))?,
         },
         antialias: attrs.int("antialias").unwrap_or(0) != 0,
         axes: attrs.ints("axes").map(<[i64]>::to_vec),
@@ -101,13 +95,9 @@ fn unknown(name: &str, value: &str) -> Gap {
 }
 
 fn mode(attrs: &Attrs, first: bool) -> Result<Mode, Gap> {
-    let nearest = match attrs.string("nearest_mode") {
+    let nearest = match attrs.string("nearest_mode").unwrap_or("round_prefer_floor") {
         _ if first => Nearest::Simple,
-        None | Some("round_prefer_floor") => Nearest::RoundPreferFloor,
-        Some("round_prefer_ceil") => Nearest::RoundPreferCeil,
-        Some("floor") => Nearest::Floor,
-        Some("ceil") => Nearest::Ceil,
-        Some(other) => return Err(unknown("nearest_mode", other)),
+        name => Nearest::named(name).ok_or_else(|| unknown("nearest_mode", name))?,
     };
     match attrs.string("mode") {
         None | Some("nearest") => Ok(Mode::Nearest(nearest)),
@@ -166,6 +156,10 @@ impl Resize {
                 };
             }
         }
+        // Images of a batch are not blended, whatever size was written for it.
+        if rank > 2 {
+            targets[0].scale = targets[0].scale.or(Some(Scale::ONE));
+        }
         Ok(targets)
     }
 
@@ -194,7 +188,7 @@ impl Resize {
             return pairs()
                 .map(|(&axis, size)| Target {
                     output: size.clone(),
-                    scale: ratio(size, &input[axis]),
+                    scale: Scale::between(size, &input[axis]),
                 })
                 .collect();
         }
@@ -291,17 +285,6 @@ fn scaled(input: &Expr, scale: f32) -> Result<Target, Gap> {
     })
 }
 
-/// Output over input where that is a number.
-fn ratio(output: &Expr, input: &Expr) -> Option<Scale> {
-    if let (Some(o), Some(i)) = (output.as_i64(), input.as_i64()) {
-        return Scale::new(o, i);
-    }
-    let up = output.exact_div(input).and_then(|e| e.as_i64());
-    let down = || input.exact_div(output).and_then(|e| e.as_i64());
-    up.and_then(|n| Scale::new(n, 1))
-        .or_else(|| down().and_then(|d| Scale::new(1, d)))
-}
-
 impl Operator for Resize {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
         let targets = self.targets(cx)?;
@@ -326,7 +309,7 @@ impl Operator for Resize {
         let crop = self.coordinates == Coordinates::TfCropAndResize;
         let mut path = Path::pointwise(input.len());
         for (i, target) in targets.iter().enumerate() {
-            if target.output == input[i] && !crop && target.scale == Some(Scale::ONE) {
+            if !crop && target.scale == Some(Scale::ONE) {
                 continue;
             }
             // A region that is computed at run time may be anywhere.
@@ -336,7 +319,7 @@ impl Operator for Resize {
             }
             let scale = target
                 .scale
-                .or_else(|| ratio(&target.output, &input[i]))
+                .or_else(|| Scale::between(&target.output, &input[i]))
                 .ok_or_else(|| Gap::new("the scale is computed at run time"))?;
             let axis = Axis {
                 input: &input[i],
@@ -359,16 +342,6 @@ impl Operator for Resize {
 
     fn as_any(&self) -> &dyn Any {
         self
-    }
-}
-
-/// The map of an axis that is repeated `by` times, as depth-to-space does too.
-pub(super) fn repeat(by: i64) -> Map {
-    Map {
-        stride: 1,
-        upsample: by,
-        lo: 1 - by,
-        hi: 0,
     }
 }
 
@@ -419,6 +392,22 @@ mod tests {
         ] {
             assert_eq!(case.shapes(), [shape]);
         }
+    }
+
+    #[test]
+    fn a_batch_of_symbolic_size_is_not_resized() {
+        let (x, none, sizes) = (fact("N 3 H 10"), floats(&[]), ints(&[1, 3, 20, 20]));
+        let case = Case::new("Resize", 13)
+            .string("mode", "linear")
+            .on(&[&x, &none, &none, &sizes]);
+        assert_eq!(case.shapes(), ["1 3 20 20"]);
+        assert!(case.reach().is_err());
+        let x = fact("N 3 10 10");
+        let case = Case::new("Resize", 13)
+            .string("mode", "linear")
+            .on(&[&x, &none, &none, &sizes]);
+        assert_eq!(case.work().1, (3 * 20 * 20 * 8).to_string());
+        assert!(case.reach().is_ok());
     }
 
     #[test]

@@ -29,6 +29,17 @@ impl Scale {
         })
     }
 
+    /// Output over input, where that is a number.
+    pub fn between(output: &Expr, input: &Expr) -> Option<Self> {
+        if let (Some(o), Some(i)) = (output.as_i64(), input.as_i64()) {
+            return Self::new(o, i);
+        }
+        let up = output.exact_div(input).and_then(|e| e.as_i64());
+        let down = || input.exact_div(output).and_then(|e| e.as_i64());
+        up.and_then(|n| Self::new(n, 1))
+            .or_else(|| down().and_then(|d| Self::new(1, d)))
+    }
+
     /// The simplest fraction that the float is the nearest one to: 0.6 is 3/5.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     pub fn of(scale: f32) -> Option<Self> {
@@ -74,6 +85,22 @@ pub enum Coordinates {
     TfCropAndResize,
 }
 
+impl Coordinates {
+    /// By the standard's name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "half_pixel" => Self::HalfPixel,
+            "half_pixel_symmetric" => Self::HalfPixelSymmetric,
+            "pytorch_half_pixel" => Self::PytorchHalfPixel,
+            "align_corners" => Self::AlignCorners,
+            "asymmetric" => Self::Asymmetric,
+            "tf_half_pixel_for_nn" => Self::TfHalfPixelForNn,
+            "tf_crop_and_resize" => Self::TfCropAndResize,
+            _ => return None,
+        })
+    }
+}
+
 /// How a position between elements is rounded (`nearest_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nearest {
@@ -87,6 +114,19 @@ pub enum Nearest {
     Ceil,
     /// Down, but up where the axis shrinks: before opset 11.
     Simple,
+}
+
+impl Nearest {
+    /// By the standard's name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "round_prefer_floor" => Self::RoundPreferFloor,
+            "round_prefer_ceil" => Self::RoundPreferCeil,
+            "floor" => Self::Floor,
+            "ceil" => Self::Ceil,
+            _ => return None,
+        })
+    }
 }
 
 /// What is interpolated.

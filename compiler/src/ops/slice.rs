@@ -68,6 +68,8 @@ fn cut(start: &Expr, end: &Expr, step: i64, size: &Expr) -> Option<Cut> {
     let (first, last) = (from_end(start, size), from_end(end, size));
     if let (Some(first), Some(last), Some(n)) = (first.as_const(), last.as_const(), size.as_const())
     {
+        // A hostile size may be at the end of the range.
+        let n = n.min(i128::from(i64::MAX));
         let by = i128::from(step);
         let (first, count) = if step > 0 {
             let (first, last) = (first.clamp(0, n), last.clamp(0, n));
