@@ -61,18 +61,14 @@ fn known(v: Option<bool>) -> Option<Ratio> {
     v.map(|b| Expr::from(u32::from(b)).into())
 }
 
-/// Shifts by the width or more give 0, as the standard's reference has it.
+/// By the width or more, all bits go: what stays is 0, or the sign to the right.
 fn shift(a: i64, b: i64, left: bool) -> Option<i64> {
     let by = u32::try_from(b).ok()?;
-    #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-    let bits = a as u64;
-    let moved = if left {
-        bits.checked_shl(by)
+    Some(if left {
+        a.checked_shl(by).unwrap_or(0)
     } else {
-        bits.checked_shr(by)
-    };
-    #[allow(clippy::cast_possible_wrap)]
-    Some(moved.unwrap_or(0) as i64)
+        a >> by.min(63)
+    })
 }
 
 /// a mod b with the sign of b.
@@ -358,6 +354,13 @@ mod tests {
         let by = constant(DataType::Uint8, &[2], &[1.0, 9.0]);
         let left = Case::new("BitShift", 11).string("direction", "LEFT");
         assert_eq!(left.on(&[&bits, &by]).fold().unwrap(), [144.0, 0.0]);
+    }
+
+    #[test]
+    fn a_shift_to_the_right_keeps_the_sign() {
+        let (a, b) = (ints(&[-5, -5, 5]), ints(&[1, 99, 99]));
+        let right = Case::new("BitShift", 28).string("direction", "RIGHT");
+        assert_eq!(right.on(&[&a, &b]).fold().unwrap(), [-3.0, -1.0, 0.0]);
     }
 
     #[test]

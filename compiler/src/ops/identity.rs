@@ -4,6 +4,7 @@
 use std::any::Any;
 
 use super::elementwise::{self, Arithmetic};
+use super::moves::scalar;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Ratio, Tensor, TensorData};
@@ -73,11 +74,15 @@ fn pointwise(cx: &Cx) -> Result<Reach, Gap> {
 impl Operator for Identity {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
         let input = cx.input(0)?;
-        let data = Fact {
+        let mut data = Fact {
             roots: Vec::new(),
             weighted: false,
             ..input.clone()
         };
+        // Dropout in training mode draws from its data.
+        if cx.optional(2).and_then(scalar).is_some_and(|v| v != 0.0) {
+            data.constant = None;
+        }
         let mask = Fact {
             dtype: self.mask.or(input.dtype),
             shape: input.shape.clone(),
@@ -186,6 +191,18 @@ mod tests {
         let old = Case::new("Cast", 1).string("to", "FLOAT16").on(&[&x]);
         assert_eq!(dtypes(old), [DataType::Float16]);
         assert!(Case::new("Cast", 13).int("to", 99).operator().is_err());
+    }
+
+    #[test]
+    fn dropout_in_training_keeps_no_constant() {
+        let (x, ratio) = (floats(&[1.0]), floats(&[0.5]));
+        let mode = |v| super::super::testing::constant(DataType::Bool, &[], &[v]);
+        let (off, on) = (mode(0.0), mode(1.0));
+        let constant = |mode: &Fact| {
+            let case = Case::new("Dropout", 13).on(&[&x, &ratio, mode]);
+            case.infer().unwrap()[0].is_constant()
+        };
+        assert!(constant(&off) && !constant(&on));
     }
 
     #[test]

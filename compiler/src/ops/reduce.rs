@@ -9,7 +9,7 @@ use super::{
     AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
 };
 use crate::facts::Fact;
-use crate::ir::{Expr, Node, Ratio, Shape, Tensor, TensorData};
+use crate::ir::{DataType, Expr, Node, Ratio, Shape, Tensor, TensorData};
 
 /// One row of the table: how elements enter, how two combine, what the result
 /// then goes through (with the number of elements), operations an element read.
@@ -135,9 +135,16 @@ impl Reduce {
         let reduced = match self.reduced(cx) {
             Ok(reduced) => reduced,
             Err(gap) if self.axes.is_some() || cx.ints(1).is_ok() => return Err(gap),
-            // Which axes is not known; how many there will be, only if they stay.
-            Err(gap) if !self.keep => return Err(gap),
-            Err(_) => return Ok((0..input.len()).map(|i| cx.unknown(i)).collect()),
+            // Which axes is not known, but how many.
+            Err(gap) => {
+                let gone = cx.shape(1)?.first().and_then(Expr::as_usize);
+                let rank = match (self.keep, gone) {
+                    (true, _) => input.len(),
+                    (false, Some(gone)) if gone > 0 => input.len().saturating_sub(gone),
+                    (false, _) => return Err(gap),
+                };
+                return Ok((0..rank).map(|i| cx.unknown(i)).collect());
+            }
         };
         Ok(input
             .iter()
@@ -262,7 +269,12 @@ impl Operator for Reduce {
             }
             return Some(vec![from_ints(data.dtype, shape, &results)?]);
         }
-        let mut results = vec![self.row.start; outputs];
+        // Nothing at all is the least and the greatest truth.
+        let start = match data.dtype {
+            DataType::Bool => self.row.start.clamp(0.0, 1.0),
+            _ => self.row.start,
+        };
+        let mut results = vec![start; outputs];
         for (place, value) in places.iter().zip(data.to_f64()?) {
             let result = results.get_mut(*place)?;
             *result = (self.row.combine)(*result, (self.row.enter)(value));
@@ -281,7 +293,7 @@ impl Operator for Reduce {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Case, constant, fact, ints};
-    use crate::ir::DataType;
+    use super::*;
 
     #[test]
     fn axes_are_attributes_or_inputs() {
@@ -305,6 +317,22 @@ mod tests {
             .int("noop_with_empty_axes", 1)
             .on(&[&x]);
         assert_eq!(noop.shapes(), ["N 3 8 8"]);
+    }
+
+    #[test]
+    fn axes_that_are_not_known_leave_sizes_open() {
+        let (x, axes) = (fact("N 3 8"), fact("2"));
+        let case = |keep| {
+            Case::new("ReduceMax", 18)
+                .int("keepdims", keep)
+                .on(&[&x, &axes])
+        };
+        assert_eq!(case(0).shapes(), ["?node.0"]);
+        assert_eq!(case(1).shapes(), ["?node.0 ?node.1 ?node.2"]);
+        assert!(case(0).reach().is_err());
+        let none = constant(DataType::Bool, &[0, 2], &[]);
+        let empty = Case::new("ReduceMax", 20).int("keepdims", 0);
+        assert_eq!(empty.on(&[&none, &ints(&[0])]).fold().unwrap(), [0.0, 0.0]);
     }
 
     #[test]

@@ -140,6 +140,17 @@ impl Reshape {
                 let (rows, columns) = input.split_at(at);
                 Ok(vec![rows.iter().product(), columns.iter().product()])
             }
+            Self::Squeeze(None) | Self::Unsqueeze(None) if cx.ints(1).is_err() => {
+                // Which axes is not known, but how many.
+                let axes = cx.shape(1)?.first().and_then(Expr::as_usize);
+                let axes = axes.filter(|&a| a <= 64);
+                let axes = axes.ok_or_else(|| Gap::new("the number of axes is not known"))?;
+                let rank = match self {
+                    Self::Squeeze(_) => input.len().saturating_sub(axes),
+                    _ => input.len().saturating_add(axes),
+                };
+                Ok((0..rank).map(|i| cx.unknown(i)).collect())
+            }
             Self::Squeeze(given) => {
                 let drop = match axes(given.as_ref(), cx)? {
                     Some(axes) => axes
@@ -324,6 +335,14 @@ mod tests {
                 .infer()
                 .is_err()
         );
+        let open = fact("2");
+        let rank = |op| {
+            Case::new(op, 13).on(&[&x, &open]).infer().unwrap()[0]
+                .known_shape()
+                .unwrap()
+                .len()
+        };
+        assert_eq!((rank("Squeeze"), rank("Unsqueeze")), (2, 6));
         let y = fact("N 3 4");
         for (axis, expected) in [(0, "1 12*N"), (1, "N 12"), (-1, "3*N 4"), (3, "12*N 1")] {
             assert_eq!(

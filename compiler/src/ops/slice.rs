@@ -71,11 +71,14 @@ fn cut(start: &Expr, end: &Expr, step: i64, size: &Expr) -> Option<Cut> {
         // A hostile size may be at the end of the range.
         let n = n.min(i128::from(i64::MAX));
         let by = i128::from(step);
-        let (first, count) = if step > 0 {
+        let (first, count) = if n < 1 {
+            (0, 0)
+        } else if step > 0 {
             let (first, last) = (first.clamp(0, n), last.clamp(0, n));
             (first, (last - first + by - 1).div_euclid(by).max(0))
         } else {
-            let (first, last) = (first.clamp(-1, n - 1), last.clamp(-1, n - 1));
+            // The start lies inside; the end may lie before the beginning.
+            let (first, last) = (first.clamp(0, n - 1), last.clamp(-1, n - 1));
             (first, (first - last - by - 1).div_euclid(-by).max(0))
         };
         return whole(i64::try_from(first).ok()?, count.into());
@@ -100,10 +103,14 @@ fn cut(start: &Expr, end: &Expr, step: i64, size: &Expr) -> Option<Cut> {
     if last.as_const().is_some() && size.as_const().is_none() && size.at_least() < last.as_const() {
         return None;
     }
+    let count = (last - first.clone()).ceil_div(step);
     Some(Cut {
         start: first.as_i64(),
         step: Some(step),
-        size: (last - first).ceil_div(step),
+        size: match count.as_const() {
+            Some(v) if v < 0 => Expr::default(),
+            _ => count,
+        },
     })
 }
 
@@ -262,6 +269,7 @@ mod tests {
             (9, 0, -1, "9"),
             (-1, i64::MIN, -3, "4"),
             (20, -20, -2, "5"),
+            (-20, i64::MIN, -2, "1"),
             (5, 5, 1, "0"),
             (7, 3, 1, "0"),
         ] {
@@ -282,5 +290,6 @@ mod tests {
         assert_eq!(size(-1, i64::MIN, -1, &h).unwrap(), "H");
         assert_eq!(size(0, 5, 1, &h), None, "H may be smaller");
         assert_eq!(size(0, 1, 1, &h).unwrap(), "1");
+        assert_eq!(size(3, 1, 1, &h).unwrap(), "0");
     }
 }
