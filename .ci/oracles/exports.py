@@ -26,13 +26,7 @@ TOLERANCE = 1e-4
 # Told as skipped while they miss the tolerance; a fit that keeps its factors
 # small takes its row away.
 CANCELLING = {
-    "mnist 5x5-to-3x3",
-    "mnist fold-bias large-to-3x3",
-    "mnist 5x5-to-3x3 3x3-to-2x2",
-    "cifar10_cnn 5x5-to-3x3",
-    "cifar10_cnn large-to-3x3",
     "squeezenet 3x3-to-2x2",
-    "super_resolution large-to-3x3 3x3-to-2x2",
     "candy large-to-3x3",
     "ultraface-slim-320 fold-batchnorm 3x3-to-2x2",
     "yunet_n_320 3x3-to-2x2",
