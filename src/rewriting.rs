@@ -66,6 +66,7 @@ impl Figures {
     fn of(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> anyhow::Result<Self> {
         let options = analyzer::Options {
             input_shapes: shapes.clone(),
+            ..analyzer::Options::default()
         };
         let analysis =
             analyzer::analyze(model, &options).with_context(|| model.path.display().to_string())?;

@@ -6,21 +6,26 @@
 #![forbid(unsafe_code)]
 
 pub mod aliasing;
-mod analyze;
-mod information;
+mod cost;
+mod describe;
+pub mod information;
+mod layers;
 mod memory;
 mod number;
 pub mod receptive;
 mod report;
+mod study;
+mod unit;
 mod weights;
 
-pub use analyze::{AnalyzeError, Options, Study, analyze};
 pub use information::Information;
 pub use number::{Count, Exact, Real};
 pub use report::{
     Aliasing, AliasingKind, Analysis, Layer, ModelInfo, OutputField, ReceptiveField, SCHEMA,
     TotalField, Totals, ValueInfo, WorstAliasing,
 };
+pub use study::{AnalyzeError, Options, Progress, Study, analyze};
+pub use unit::Unit;
 
 #[cfg(test)]
 mod testing;

@@ -141,7 +141,7 @@ pub struct Layer {
     /// All begins, then all ends, `auto_pad` resolved; empty where that
     /// depends on an unknown size.
     pub pads: Vec<i64>,
-    /// max(0, 1 − stride/kernel) an axis.
+    /// max(0, 1 − stride/kernel) an axis; empty for transposed windows too.
     pub overlap: Vec<Real>,
     /// Groups of a convolution.
     pub groups: Option<i64>,
@@ -192,6 +192,9 @@ pub struct ReceptiveField {
     /// How far the grid of units is off the grid that is centred on the
     /// input, in input pixels; `None` where a size is symbolic.
     pub shift: Option<Vec<Option<Exact>>>,
+    /// What one-sided padding of windows alone (even kernels, `SAME`) has
+    /// shifted the centre by along the path, in input pixels.
+    pub padding_shift: Option<Vec<Option<Exact>>>,
     /// Standard deviation of the field under uniform weights (Luo et al. 2016).
     pub effective_sigma: Option<Vec<Option<Real>>>,
     /// Besides the local path, statistics of the whole plane flow in.

@@ -50,6 +50,12 @@ impl Net {
         self
     }
 
+    /// Declares the shape of a value inside the graph.
+    pub fn declared(mut self, name: &str, shape: &[&str]) -> Self {
+        self.graph.value_info.push(info(name, Some(shape)));
+        self
+    }
+
     /// A graph output.
     pub fn output(mut self, name: &str) -> Self {
         self.graph.output.push(info(name, None));
@@ -85,6 +91,15 @@ impl Net {
         self.graph.initializer.push(TensorProto {
             int64_data: data.to_vec(),
             ..tensor(name, &[data.len() as i64], DataType::Int64)
+        });
+        self
+    }
+
+    /// A boolean initializer without axes.
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
+        self.graph.initializer.push(TensorProto {
+            int32_data: vec![i32::from(value)],
+            ..tensor(name, &[], DataType::Bool)
         });
         self
     }

@@ -120,20 +120,12 @@ impl Census {
     }
 }
 
-/// The weights that a node's window slides, one kernel after the other.
-pub(crate) struct Bank {
-    /// The elements as float64, integers with their scale and zero point.
-    pub data: Vec<f64>,
-    /// Their shape: (Cout, Cin/groups, *kernel*).
-    #[allow(dead_code)]
-    pub shape: Vec<usize>,
-}
-
-/// The weights of a convolution-like node.
+/// The weights that a node's window slides, (Cout, Cin/groups, *kernel*)
+/// row-major, as float64; integers with their scale and zero point.
 ///
 /// # Errors
 /// The reason why they are not known.
-pub(crate) fn values(graph: &Graph, facts: &Facts, id: NodeId) -> Result<Bank, String> {
+pub(crate) fn values(graph: &Graph, facts: &Facts, id: NodeId) -> Result<Vec<f64>, String> {
     let node = graph.node(id);
     let operator = facts.operator(id).ok_or("the operator is not known")?;
     let inputs = || node.inputs.iter().enumerate();
@@ -170,8 +162,5 @@ pub(crate) fn values(graph: &Graph, facts: &Facts, id: NodeId) -> Result<Bank, S
             *w = (*w - pick(&zero, i / each, 0.0)) * pick(&scale, i / each, 1.0);
         }
     }
-    Ok(Bank {
-        data,
-        shape: tensor.shape.clone(),
-    })
+    Ok(data)
 }

@@ -96,7 +96,9 @@ fn nothing_in_the_corpus_is_a_gap() {
                 continue;
             }
             models += 1;
+            let start = std::time::Instant::now();
             let analysis = read(&path);
+            eprintln!("{:?} {}", start.elapsed(), path.display());
             for layer in &analysis.layers {
                 assert_eq!(layer.gap, None, "{} {}", path.display(), layer.node);
                 if layer.macs.as_ref().is_some_and(|m| m.known() != Some(0)) {
@@ -111,4 +113,46 @@ fn nothing_in_the_corpus_is_a_gap() {
         }
     }
     assert_eq!(models, 25);
+}
+
+fn numbers(analysis: &Analysis, nth: impl Fn(&analyzer::Layer) -> bool) -> serde_json::Value {
+    let layer = analysis.layers.iter().rfind(|l| nth(l)).unwrap();
+    serde_json::to_value(layer.receptive_field.as_ref().unwrap()).unwrap()
+}
+
+#[test]
+fn known_receptive_fields() {
+    let Some(root) = corpus() else { return };
+    let structure = |name: &str| read(&root.join("structure").join(name).with_extension("onnx"));
+    let vgg = structure("vgg16");
+    let pool = numbers(&vgg, |l| l.op == "MaxPool");
+    assert_eq!(pool["size"], serde_json::json!([212, 212]));
+    assert_eq!(pool["jump"], serde_json::json!([32, 32]));
+    assert_eq!(pool["shift"], serde_json::json!([0, 0]));
+    assert_eq!(
+        numbers(&vgg, |l| l.op == "Gemm")["size"],
+        serde_json::Value::Null
+    );
+    // Araujo et al. 2019, table 1: AlexNet's last pool 195 and 32 (conv 5 is
+    // 163 and 16), as torchvision builds it.
+    let alexnet = structure("alexnet");
+    let pool = numbers(&alexnet, |l| l.op == "MaxPool");
+    assert_eq!(pool["size"], serde_json::json!([195, 195]));
+    assert_eq!(pool["jump"], serde_json::json!([32, 32]));
+    // The same table, ResNet's stem and its 18 layers.
+    let resnet = structure("resnet18");
+    let last = numbers(&resnet, |l| l.op == "Conv");
+    assert_eq!(last["size"], serde_json::json!([435, 435]));
+    assert_eq!(last["jump"], serde_json::json!([32, 32]));
+    // The first 1x7 of Inception v3 sees more in one direction.
+    let inception = structure("inception_v3");
+    let wide = inception
+        .layers
+        .iter()
+        .find(|l| l.kernel == [1, 7])
+        .unwrap();
+    let size = wide.receptive_field.as_ref().unwrap().size.clone().unwrap();
+    let (h, w) = (size[0].unwrap(), size[1].unwrap());
+    let jump = wide.receptive_field.as_ref().unwrap().jump.clone().unwrap()[1].unwrap();
+    assert_eq!(w - h, 6 * jump.0.to_integer(), "{size:?}");
 }

@@ -67,6 +67,8 @@ impl Analyze {
         let shapes = self.shapes.resolve(&source.name(), &source.inputs())?;
         let options = Options {
             input_shapes: shapes,
+            weights: self.weights,
+            ..Options::default()
         };
         analyzer::analyze(&source.model, &options).with_context(|| source.name())
     }

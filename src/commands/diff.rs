@@ -37,6 +37,13 @@ impl Diff {
     fn analyze(&self, path: &Path) -> anyhow::Result<Analysis> {
         let source = Source::open(path, Weights::Leave)?;
         let input_shapes = self.shapes.resolve(&source.name(), &source.inputs())?;
-        analyzer::analyze(&source.model, &Options { input_shapes }).with_context(|| source.name())
+        analyzer::analyze(
+            &source.model,
+            &Options {
+                input_shapes,
+                ..Options::default()
+            },
+        )
+        .with_context(|| source.name())
     }
 }

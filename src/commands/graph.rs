@@ -43,8 +43,14 @@ impl Graph {
         output.map_or(Ok(()), files::check_writable)?;
         let source = Source::open(&self.model, Weights::Leave)?;
         let input_shapes = self.shapes.resolve(&source.name(), &source.inputs())?;
-        let analysis = analyzer::analyze(&source.model, &Options { input_shapes })
-            .with_context(|| source.name())?;
+        let analysis = analyzer::analyze(
+            &source.model,
+            &Options {
+                input_shapes,
+                ..Options::default()
+            },
+        )
+        .with_context(|| source.name())?;
         let dot = views::dot::dot(source.model.expanded(), &analysis);
         let by_name = output.and_then(Path::extension).is_some_and(|e| e == "svg");
         let text = match self

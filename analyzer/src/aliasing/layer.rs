@@ -5,7 +5,8 @@ use compiler::ir::{Graph, NodeId, ValueId};
 use compiler::ops::window::Direction;
 use compiler::ops::{AxisReach, Operator, Path, Pool, PoolKind, Role, Window};
 
-use super::spectrum::{Autocorrelation, Shares};
+use super::autocorrelation::Autocorrelation;
+use super::spectrum::Shares;
 use crate::report::AliasingKind;
 use crate::weights;
 
@@ -90,7 +91,7 @@ fn of_window(
             return filter(Autocorrelation::delta(rank), AliasingKind::Measure);
         }
         let rho = weights::values(graph, facts, id).and_then(|bank| {
-            Autocorrelation::of(&bank.data, &kernel)
+            Autocorrelation::of(&bank, &kernel)
                 .ok_or_else(|| "the weights do not fit the kernel".into())
         });
         return match rho {
@@ -169,9 +170,9 @@ fn blur_before(
     let shape = &facts.value(weight_slot(graph, facts, id, operator)?).shape;
     let depthwise = shape.as_ref()?.get(1)?.as_const() == Some(1);
     let bank = weights::values(graph, facts, id).ok()?;
-    let blurs = depthwise && bank.data.iter().all(|&w| w >= 0.0);
+    let blurs = depthwise && bank.iter().all(|&w| w >= 0.0);
     blurs
-        .then(|| Some((Autocorrelation::of(&bank.data, &kernel)?, dilations?)))
+        .then(|| Some((Autocorrelation::of(&bank, &kernel)?, dilations?)))
         .flatten()
 }
 

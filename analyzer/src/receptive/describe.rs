@@ -16,12 +16,17 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// The first input, in the model's order, that a value depends on.
-    fn seen_by(&self, fields: &Fields, value: ValueId) -> Option<&(String, Vec<InputAxis>)> {
+    pub fn seen_by(&self, fields: &Fields, value: ValueId) -> Option<&(String, Vec<InputAxis>)> {
         let depends = |axes: &[InputAxis]| axes.iter().any(|&a| fields.of(value, a).is_some());
         self.inputs
             .iter()
             .find(|(_, axes)| depends(axes))
             .or(self.inputs.first())
+    }
+
+    /// The spatial axes of the input to which a value's field is told.
+    pub fn axes_of(&self, fields: &Fields, value: ValueId) -> &[InputAxis] {
+        self.seen_by(fields, value).map_or(&[], |(_, axes)| axes)
     }
 
     /// What a value sees; `None` if no input has spatial axes.
@@ -59,6 +64,7 @@ impl Layout {
                 s.size().map(|_| Real(s.variance.sqrt()))
             })),
             global_context: known.clone().any(|s| s.context),
+            padding_shift: of(&|s| s.field().map(|_| Exact(s.skew))),
             misalignment: of(&|s| s.misalignment.map(Exact)),
             input: (self.inputs.len() > 1).then(|| name.clone()),
             unknown,

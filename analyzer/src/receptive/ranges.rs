@@ -49,6 +49,27 @@ impl Ranges {
         })
     }
 
+    /// The positions ⌊o / spread⌋ modulo `size` of these positions o: those of
+    /// an axis inside a merged one.
+    pub fn folded(&self, spread: i64, size: i64) -> Self {
+        let (spread, size) = (spread.max(1), size.max(1));
+        let whole = spread.saturating_mul(size);
+        let mut read = Vec::new();
+        for &(lo, hi) in &self.0 {
+            let (first, last) = (lo.div_euclid(spread), hi.div_euclid(spread));
+            if hi - lo >= whole || last - first >= size {
+                return Self::of(0, size - 1);
+            }
+            let (first, last) = (first.rem_euclid(size), last.rem_euclid(size));
+            if first <= last {
+                read.push((first, last));
+            } else {
+                read.extend([(first, size - 1), (0, last)]);
+            }
+        }
+        Self::from_unsorted(read)
+    }
+
     /// The positions below `size` that these output positions read. Of very
     /// many units their hull is taken.
     pub fn back(&self, taps: &Taps, size: i64) -> Self {
@@ -77,6 +98,25 @@ impl Ranges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merged_axis_folds_back() {
+        for (lo, hi, spread, size) in (0..24)
+            .flat_map(|lo| (lo..24).map(move |hi| (lo, hi)))
+            .flat_map(|(lo, hi)| [(1, 4), (3, 4), (2, 3)].map(|(s, n)| (lo, hi, s, n)))
+        {
+            let each: Vec<(i64, i64)> = (lo..=hi)
+                .map(|o| o / spread % size)
+                .map(|p| (p, p))
+                .collect();
+            let found = Ranges::of(lo, hi).folded(spread, size);
+            assert_eq!(
+                found,
+                Ranges::from_unsorted(each),
+                "{lo}..{hi} {spread} {size}"
+            );
+        }
+    }
 
     #[test]
     fn ranges_that_touch_are_one() {

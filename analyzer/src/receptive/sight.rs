@@ -99,6 +99,12 @@ impl AxisSight {
         match &self.sight {
             Sight::Local { axis, field } => match step.path.follower(*axis) {
                 Some((to, map)) => next.slide(field, to, step, map),
+                None if step.inner(*axis).is_some() => {
+                    next.sight = Sight::Scattered {
+                        axis: step.inner(*axis),
+                        size: field.size(),
+                    };
+                }
                 None if step.sizes.get(*axis) == Some(&Some(1)) => next.sight = step.point(field),
                 None => next.sight = Sight::Whole,
             },
@@ -116,6 +122,18 @@ impl AxisSight {
                     next.sight = Sight::Unknown(
                         "a window slides over an axis that holds rearranged positions".into(),
                     );
+                }
+                None if step.inner(*axis).is_some() => {
+                    next.sight = Sight::Scattered {
+                        axis: step.inner(*axis),
+                        size: *size,
+                    };
+                }
+                None if step.sizes.get(*axis) == Some(&Some(1)) => {
+                    next.sight = Sight::Scattered {
+                        axis: None,
+                        size: *size,
+                    };
                 }
                 None => next.sight = Sight::Whole,
             },
@@ -304,6 +322,12 @@ impl Step<'_> {
             })
         })?;
         axes.get(axis.checked_sub(first)?)
+    }
+
+    /// The output axis that an axis of the input is inside of.
+    fn inner(&self, axis: usize) -> Option<usize> {
+        let mut inner = self.path.inner.iter();
+        inner.find(|i| i.axis == axis).map(|i| i.output)
     }
 
     /// The taps along an output axis.

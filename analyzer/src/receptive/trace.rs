@@ -34,6 +34,7 @@ pub struct Fields {
     sizes: Arc<Vec<Option<i64>>>,
     values: HashMap<ValueId, Sights>,
     nested: HashMap<NodeId, Vec<Fields>>,
+    gaps: HashMap<NodeId, String>,
     /// The traced axes over which a window slides.
     slid: BTreeSet<usize>,
 }
@@ -101,7 +102,10 @@ impl Fields {
                 };
                 match reach {
                     Ok(reach) => self.read(graph, facts, id, &reach, window.as_ref()),
-                    Err(gap) => self.lost(graph, id, &format!("{name}: {gap}")),
+                    Err(gap) => {
+                        self.gaps.insert(id, gap.0.clone());
+                        self.lost(graph, id, &format!("{name}: {gap}"))
+                    }
                 }
             };
             self.values.insert(output, sights);
@@ -216,7 +220,8 @@ impl Fields {
 
     fn joined_branches(&self, id: NodeId, facts: &Facts, index: usize) -> Sights {
         let inner = facts.nested(id).iter().zip(self.nested(id));
-        let outputs: Vec<&Sights> = inner
+        let taken = inner.filter(|(n, _)| n.repeats.as_const() != Some(0));
+        let outputs: Vec<&Sights> = taken
             .filter_map(|(n, fields)| fields.values.get(n.graph.outputs.get(index)?))
             .collect();
         (0..self.axes.len())
@@ -235,6 +240,11 @@ impl Fields {
     /// [`Facts::nested`].
     pub fn nested(&self, id: NodeId) -> &[Fields] {
         self.nested.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Why it is not known what a node reads of an input.
+    pub fn gap(&self, id: NodeId) -> Option<&str> {
+        self.gaps.get(&id).map(String::as_str)
     }
 
     /// The spatial axes of each input that has any: those over which windows

@@ -31,6 +31,9 @@ pub enum UnitError {
     /// No node has that name.
     #[error("the model has no node \"{0}\"")]
     NoNode(String),
+    /// No input of the model has spatial axes.
+    #[error("{0} sees no image: the model has no input with spatial axes")]
+    NoImage(String),
     /// The position does not fit the output.
     #[error("{node} gives {shape}, which has no unit at {position}")]
     Position {
@@ -245,7 +248,15 @@ fn back(path: &Path, window: Option<&Window>, sizes: &[i64], units: &Box) -> Opt
     let along = |(axis, &size): (usize, &i64)| {
         let read = match path.follower(axis) {
             Some((to, map)) => units.get(to)?.back(&step.taps(to, map), size),
-            None => Ranges::of(0, size - 1),
+            None => match path.inner.iter().find(|i| i.axis == axis) {
+                Some(&compiler::ops::Inner {
+                    output,
+                    spread: Some(spread),
+                    ..
+                }) => units.get(output)?.folded(spread, size),
+                Some(_) => Ranges::of(0, size - 1),
+                None => Ranges::of(0, size - 1),
+            },
         };
         (!read.is_empty()).then_some(read)
     };

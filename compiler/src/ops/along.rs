@@ -170,6 +170,7 @@ impl Operator for Along {
                 Path {
                     axes,
                     context: false,
+                    inner: Vec::new(),
                 }
             }
             (_, Some(at)) => {
@@ -181,6 +182,7 @@ impl Operator for Along {
                 Path {
                     axes,
                     context: false,
+                    inner: Vec::new(),
                 }
             }
         };

@@ -212,6 +212,7 @@ impl Operator for Einsum {
             paths.push(Some(Path {
                 axes: axes.map(|i| follow(i).unwrap_or(AxisReach::Free)).collect(),
                 context: false,
+                inner: Vec::new(),
             }));
         }
         Ok(Reach(paths))

@@ -124,6 +124,7 @@ impl Operator for Gemm {
             Some(Path {
                 axes,
                 context: false,
+                inner: Vec::new(),
             })
         };
         let [a, b, c] = self.slots();

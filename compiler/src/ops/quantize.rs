@@ -197,6 +197,7 @@ impl Operator for Dynamic {
         Ok(Reach::first(if output == 0 {
             Path {
                 context: true,
+                inner: Vec::new(),
                 ..Path::pointwise(rank)
             }
         } else {

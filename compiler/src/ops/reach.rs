@@ -102,7 +102,7 @@ pub enum AxisReach {
 }
 
 /// How one output depends on one input. An axis of the input that no output
-/// axis follows is read as a whole.
+/// axis follows is read as a whole, unless it is an inner one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// One entry an axis of the output.
@@ -110,6 +110,21 @@ pub struct Path {
     /// Besides the local path, statistics of whole axes flow in (instance
     /// normalization, softmax over space).
     pub context: bool,
+    /// Axes of the input that no output axis follows, but of which an output
+    /// position reads one position and no more.
+    pub inner: Vec<Inner>,
+}
+
+/// An axis of the input that is inside a merged axis of the output: (h, w) to
+/// (h·w). Output position o reads its position ⌊o / spread⌋ modulo its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// The input's axis.
+    pub axis: usize,
+    /// The output's axis.
+    pub output: usize,
+    /// Product of the merged axes behind it; `None` where that is symbolic.
+    pub spread: Option<i64>,
 }
 
 impl Path {
@@ -135,6 +150,7 @@ impl Path {
         Self {
             axes,
             context: false,
+            inner: Vec::new(),
         }
     }
 
@@ -174,6 +190,7 @@ impl Path {
         Self {
             axes: vec![AxisReach::Free; output_rank],
             context: false,
+            inner: Vec::new(),
         }
     }
 

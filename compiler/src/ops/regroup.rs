@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{AxisReach, Map, Path};
+use super::{AxisReach, Inner, Map, Path};
 use crate::ir::Expr;
 
 /// Tensors of more axes are not looked into: the search for blocks is cubic.
@@ -12,7 +12,8 @@ const MAX_RANK: usize = 32;
 /// The path of a reshape. Axes of size 1 come and go freely. Of a block that
 /// is split, (n) to (n1, n2), the outer part follows with the inner as its
 /// window; of one that is merged, (h, r) to (n), the output follows the outer
-/// axis, each of its positions spread over r. What is inner is read as a whole.
+/// axis, each of its positions spread over r, and r is inner. What is inner to
+/// both sides is read as a whole.
 pub(super) fn regroup(input: &[Expr], output: &[Expr]) -> Path {
     let mut path = Path::global(output.len());
     let (from, to) = (proper(input), proper(output));
@@ -27,6 +28,20 @@ pub(super) fn regroup(input: &[Expr], output: &[Expr]) -> Path {
             let inner: Expr = axes.iter().skip(1).map(|&a| &shape[a]).product();
             inner.as_i64().filter(|&v| v > 0)
         };
+        if outs.len() == 1 {
+            let inner = from[ins.clone()].iter().enumerate().skip(1);
+            path.inner.extend(inner.map(|(i, &axis)| {
+                Inner {
+                    axis,
+                    output: at,
+                    spread: from[ins.start + i + 1..ins.end]
+                        .iter()
+                        .map(|&a| &input[a])
+                        .product::<Expr>()
+                        .as_i64(),
+                }
+            }));
+        }
         let map = match (outs.len(), ins.len()) {
             (1, 1) => Some(Map::IDENTITY),
             _ => inner_of(output, &to[outs])
@@ -169,6 +184,23 @@ mod tests {
         assert_eq!(follows("N 2 ?x", "N 2 ?y"), "0 1 2");
         assert_eq!(follows("6 4", "8 3"), "0:3/4[-3,2] -");
         assert_eq!(follows("N C H W", "N ?k W"), "0 - 3");
+    }
+
+    #[test]
+    fn what_is_inside_a_merged_axis_is_read_at_one_position() {
+        let inner = |from, to| regroup(&shape(from), &shape(to)).inner;
+        let place = |axis, output, spread| Inner {
+            axis,
+            output,
+            spread,
+        };
+        assert_eq!(
+            inner("N 2 4 5 3", "N 2 60"),
+            [place(3, 2, Some(3)), place(4, 2, Some(1))]
+        );
+        assert_eq!(inner("N C H W", "N C H*W"), [place(3, 2, Some(1))]);
+        assert_eq!(inner("6 4", "8 3"), []);
+        assert_eq!(inner("N 12 H", "N 3 4 H"), []);
     }
 
     #[test]

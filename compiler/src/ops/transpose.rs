@@ -72,6 +72,7 @@ impl Operator for Transpose {
                 .map(follow)
                 .collect(),
             context: false,
+            inner: Vec::new(),
         }))
     }
 
