@@ -145,17 +145,24 @@ pub(super) fn mul_into(
             Par::Seq,
         );
     };
+    by_panels(c, a.nrows() * a.ncols() * b.ncols(), panel);
+}
+
+/// Runs `panel` on every [`PANEL`] rows of `c`, each with its number; in
+/// parallel where there is work enough. The panels are the same either way.
+fn by_panels(c: &mut Matrix, work: usize, panel: impl Fn(usize, &mut [f64]) + Sync) {
     if c.data.is_empty() {
         return;
     }
-    if a.nrows() * a.ncols() * b.ncols() < SERIAL {
+    let rows = PANEL * c.cols;
+    if work < SERIAL {
         c.data
-            .chunks_mut(PANEL * cols)
+            .chunks_mut(rows)
             .enumerate()
             .for_each(|(i, rows)| panel(i, rows));
     } else {
         c.data
-            .par_chunks_mut(PANEL * cols)
+            .par_chunks_mut(rows)
             .enumerate()
             .for_each(|(i, rows)| panel(i, rows));
     }
@@ -183,20 +190,7 @@ pub(super) fn symmetric_into(c: &mut Matrix, a: MatRef<'_, f64>, b: MatRef<'_, f
             Par::Seq,
         );
     };
-    if c.data.is_empty() {
-        return;
-    }
-    if a.nrows() * a.ncols() * b.ncols() < SERIAL {
-        c.data
-            .chunks_mut(PANEL * cols)
-            .enumerate()
-            .for_each(|(i, rows)| panel(i, rows));
-    } else {
-        c.data
-            .par_chunks_mut(PANEL * cols)
-            .enumerate()
-            .for_each(|(i, rows)| panel(i, rows));
-    }
+    by_panels(c, a.nrows() * a.ncols() * b.ncols(), panel);
 }
 
 /// `⟨a, b⟩`, summed in an order fixed by the length.
