@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{convfold, images, labels, npz, run, small_model, stderr};
+use common::{convfold, images, labels, npz, run, small_model, stderr, within};
 use tempfile::TempDir;
 
 /// Exit 2, nothing on standard output, one line on standard error that holds
@@ -35,12 +35,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder
-            .path()
-            .join(name)
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
+        within(&self.folder, name)
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {

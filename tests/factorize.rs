@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Output;
 
-use common::{Array, corpus, images, json, labels, npz, run, small_model, stderr, stdout};
+use common::{Array, corpus, images, json, labels, npz, run, small_model, stderr, stdout, within};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,12 +28,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder
-            .path()
-            .join(name)
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
+        within(&self.folder, name)
     }
 
     /// Runs `factorize model.onnx -o out.onnx` with these arguments and a report.

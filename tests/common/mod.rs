@@ -13,6 +13,7 @@ use compiler::onnx::schema::{
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
     ValueInfoProto,
 };
+use tempfile::TempDir;
 
 /// The program, with nothing of the caller's environment that changes its text.
 pub fn convfold() -> Command {
@@ -21,6 +22,11 @@ pub fn convfold() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// The path of a file in a folder, as an argument.
+pub fn within(folder: &TempDir, name: &str) -> String {
+    folder.path().join(name).to_str().expect("UTF-8").to_owned()
 }
 
 /// Runs the program.
