@@ -33,7 +33,7 @@ impl Compilation<'_> {
         facts: &Facts,
         rewritten: &Model,
         known: &mut HashMap<FitKey, Arc<Fit>>,
-        history: &mut String,
+        history: &str,
     ) -> Result<(), PlanError> {
         for &id in &edit.inserted {
             let Term::Op(op, children) = &chain.after[id] else {

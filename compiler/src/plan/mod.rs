@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 
 use egg::{AstSize, Extractor, Id, RecExpr};
 
-pub use options::{Calibration, Options, ParseOptionError, Sink, StridePlace, Width};
+pub use options::{Calibration, Options, ParseOptionError, Shaping, Sink, StridePlace, Width};
 pub use passes::{PASSES, Pass, Rule, find};
 pub use site::{Candidate, ConvSite};
 
@@ -178,7 +178,7 @@ impl<'a> Compilation<'a> {
         let mut chosen = Vec::new();
         for segment in segment::segments(&self.original.graph, &facts) {
             self.stop_if_cancelled()?;
-            chosen.extend(self.choose(segment, &facts));
+            chosen.push(self.choose(segment, &facts));
         }
         for chain in &chosen {
             self.collect_skipped(chain, pass, &mut report);
@@ -211,7 +211,7 @@ impl<'a> Compilation<'a> {
             let edit = chain.edits[e].clone();
             (self.options.progress)(done, total, &chain.names[edit.removed.start]);
             let known = fits.entry(c).or_default();
-            self.fit(chain, &edit, &facts, &next, known, &mut history)?;
+            self.fit(chain, &edit, &facts, &next, known, &history)?;
             let weights = Weights {
                 expr: &chain.after,
                 facts: &facts,
@@ -261,11 +261,10 @@ impl<'a> Compilation<'a> {
         Ok(())
     }
 
-    /// Saturates one chain and extracts its best term; `None` if no pass has
-    /// anything to say about it.
-    fn choose(&self, segment: Segment, facts: &Facts) -> Option<Chosen> {
+    /// Saturates one chain and extracts its best term.
+    fn choose(&self, segment: Segment, facts: &Facts) -> Chosen {
         let graph = &self.original.graph;
-        let (mut egraph, root) = segment.egraph(graph, facts, true);
+        let (mut egraph, root) = segment.egraph(graph, facts);
         let before = egraph.id_to_expr(root);
         egraph.rebuild();
         let names: Vec<String> = segment.nodes.iter().map(|&n| graph.node_name(n)).collect();
@@ -286,14 +285,14 @@ impl<'a> Compilation<'a> {
         let errors = self.predict(&saturated, &segment, facts);
         let after = extract::best(&saturated, &errors);
         let edits = edit::edits(&before, &after);
-        Some(Chosen {
+        Chosen {
             segment,
             saturated,
             before,
             after,
             edits,
             names,
-        })
+        }
     }
 
     /// Predicted errors of the chains on offer where several compete.

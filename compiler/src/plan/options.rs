@@ -88,6 +88,15 @@ impl FromStr for StridePlace {
     }
 }
 
+/// What a pass decides on: the part of the options that shapes a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shaping {
+    /// Width of the middle.
+    pub width: Width,
+    /// Which factor takes the stride.
+    pub stride: StridePlace,
+}
+
 /// Receives the activations of one value: its place among those asked for, its
 /// shape, its elements.
 pub type Sink<'a> = dyn FnMut(usize, &[usize], &[f32]) + 'a;
@@ -125,6 +134,14 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
+    /// What shapes a chain.
+    pub fn shaping(&self) -> Shaping {
+        Shaping {
+            width: self.width,
+            stride: self.stride,
+        }
+    }
+
     /// Whether the user's globs let passes touch a node.
     pub fn allows(&self, node: &str) -> bool {
         let any = |globs: &[String]| globs.iter().any(|g| glob(g, node));

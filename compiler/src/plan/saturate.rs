@@ -7,7 +7,7 @@ use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Sub
 
 use super::lang::{Chain, EGraph, Knowledge, OpKey, Term};
 use super::options::Options;
-use super::passes::{Offer, Pass, Rule};
+use super::passes::{Pass, Rule};
 use super::site::{Candidate, ConvSite};
 
 /// Bounds of a run: by size and iterations, never by the clock, so that a run
@@ -168,25 +168,14 @@ pub fn saturate(
     }
 }
 
-/// The options that a rule needs, owned.
-#[derive(Clone, Copy)]
-struct Choice {
-    width: super::options::Width,
-    stride: super::options::StridePlace,
-    calibrated: bool,
-}
-
 fn factorizer(
     pass: &'static Pass,
     context: &Context,
     notes: &Arc<Mutex<Notes>>,
     allowed: &Arc<Vec<bool>>,
 ) -> Find {
-    let choice = Choice {
-        width: context.options.width,
-        stride: context.options.stride,
-        calibrated: context.options.calibration.is_some(),
-    };
+    let shaping = context.options.shaping();
+    let calibrated = context.options.calibration.is_some();
     let at_hand: Vec<bool> = context.at_hand.to_vec();
     let (notes, allowed) = (notes.clone(), allowed.clone());
     Box::new(move |egraph, key, children| {
@@ -208,7 +197,7 @@ fn factorizer(
         if egraph[site.inputs[1]].data.factored {
             return Vec::new();
         }
-        let Some(offered) = choice.ask(offer, &site) else {
+        let Some(offered) = offer(&site, shaping) else {
             return Vec::new();
         };
         if allowed.get(key.site as usize) != Some(&true) {
@@ -225,14 +214,7 @@ fn factorizer(
                 let mut ids = Vec::new();
                 for candidate in candidates {
                     let chain = Chain::new(candidate.form.clone(), site.groups);
-                    ids.push(build(
-                        egraph,
-                        key,
-                        &site,
-                        &candidate,
-                        &chain,
-                        choice.calibrated,
-                    ));
+                    ids.push(build(egraph, key, &site, &candidate, &chain, calibrated));
                     if let Ok(mut notes) = notes.lock() {
                         let w = egraph.find(site.inputs[1]);
                         let entry = (w, chain, site.clone());
@@ -254,23 +236,6 @@ fn factorizer(
             }
         }
     })
-}
-
-impl Choice {
-    fn ask(self, offer: Offer, site: &ConvSite) -> Option<Result<Vec<Candidate>, String>> {
-        let never = std::sync::atomic::AtomicBool::new(false);
-        let options = Options {
-            width: self.width,
-            stride: self.stride,
-            only: &[],
-            skip: &[],
-            calibration: None,
-            explain: false,
-            cancel: &never,
-            progress: &|_, _, _| {},
-        };
-        offer(site, &options)
-    }
 }
 
 /// Whether all constants that a weight term is made of have their data.

@@ -77,8 +77,9 @@ pub fn segments(graph: &Graph, facts: &Facts) -> Vec<Segment> {
 }
 
 impl Segment {
-    /// The e-graph of the chain as it is, and its class.
-    pub fn egraph(&self, graph: &Graph, facts: &Facts, explain: bool) -> (EGraph, Id) {
+    /// The e-graph of the chain as it is, and its class. Proofs are kept: by
+    /// them the original term can be had back.
+    pub fn egraph(&self, graph: &Graph, facts: &Facts) -> (EGraph, Id) {
         let knowledge = Knowledge {
             source: facts.value(self.source).clone(),
             constants: self
@@ -87,10 +88,7 @@ impl Segment {
                 .map(|&v| outline(facts.value(v)))
                 .collect(),
         };
-        let mut egraph = EGraph::new(knowledge);
-        if explain {
-            egraph = egraph.with_explanations_enabled();
-        }
+        let mut egraph = EGraph::new(knowledge).with_explanations_enabled();
         let mut flow = egraph.add(Term::Source);
         for (site, &id) in self.nodes.iter().enumerate() {
             let node = graph.node(id);

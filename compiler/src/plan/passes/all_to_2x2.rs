@@ -14,8 +14,8 @@ pub const PASS: Pass = Pass {
     when_not: "As a way to a good network: long chains of 2x2 lose accuracy without retraining, and \
                each step reads and writes a map.",
     example: "convfold factorize model.onnx -o tiny.onnx --pass all-to-2x2 --width same",
-    rule: Rule::Factorize(|site, options| {
+    rule: Rule::Factorize(|site, shaping| {
         let large = site.kernel.iter().any(|&k| k >= 3);
-        large.then(|| candidates(site, &[split(&site.kernel, 2)], options))
+        large.then(|| candidates(site, &[split(&site.kernel, 2)], shaping))
     }),
 };

@@ -13,11 +13,11 @@ pub const PASS: Pass = Pass {
     when_not: "Layers whose channels are all in use: on trained networks serial and separable forms \
                were ahead at equal parameters in the data metric.",
     example: "convfold factorize model.onnx -o small.onnx --pass bottleneck --width x0.5",
-    rule: Rule::Factorize(|site, options| {
+    rule: Rule::Factorize(|site, shaping| {
         site.kernel.iter().any(|&k| k >= 3).then(|| {
             let point = vec![1; site.kernel.len()];
             let chain = vec![point.clone(), site.kernel.clone(), point];
-            candidates(site, &[chain], options)
+            candidates(site, &[chain], shaping)
         })
     }),
 };

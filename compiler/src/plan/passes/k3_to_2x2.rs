@@ -14,7 +14,7 @@ pub const PASS: Pass = Pass {
     when_not: "Trained 3x3 layers lose 11 to 30 % of their weights' norm at equal channels, and two \
                calls are slower than one on small maps: measure with `convfold bench`.",
     example: "convfold factorize model.onnx -o small.onnx --pass 3x3-to-2x2 --width same",
-    rule: Rule::Factorize(|site, options| {
-        (site.kernel == [3, 3]).then(|| candidates(site, &[split(&site.kernel, 2)], options))
+    rule: Rule::Factorize(|site, shaping| {
+        (site.kernel == [3, 3]).then(|| candidates(site, &[split(&site.kernel, 2)], shaping))
     }),
 };

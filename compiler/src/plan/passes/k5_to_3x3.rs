@@ -15,7 +15,7 @@ pub const PASS: Pass = Pass {
                channels wide; and a kernel with a flat spectrum (upsampling networks) loses much. \
                The report shows the error of each layer.",
     example: "convfold factorize model.onnx -o small.onnx --pass 5x5-to-3x3 --calibrate images.npz",
-    rule: Rule::Factorize(|site, options| {
-        (site.kernel == [5, 5]).then(|| candidates(site, &[split(&site.kernel, 3)], options))
+    rule: Rule::Factorize(|site, shaping| {
+        (site.kernel == [5, 5]).then(|| candidates(site, &[split(&site.kernel, 3)], shaping))
     }),
 };

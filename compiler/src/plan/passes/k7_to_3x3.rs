@@ -15,7 +15,7 @@ pub const PASS: Pass = Pass {
                factorizing it saves little. Depthwise 7x7 kernels (ConvNeXt) are memory-bound: \
                three passes over the map can be slower than one.",
     example: "convfold factorize model.onnx -o small.onnx --pass 7x7-to-3x3 --stride auto",
-    rule: Rule::Factorize(|site, options| {
+    rule: Rule::Factorize(|site, shaping| {
         if site.kernel != [7, 7] {
             return None;
         }
@@ -24,6 +24,6 @@ pub const PASS: Pass = Pass {
         if site.stride == [2, 2] {
             splits.push(vec![vec![3, 3], vec![3, 3]]);
         }
-        Some(candidates(site, &splits, options))
+        Some(candidates(site, &splits, shaping))
     }),
 };

@@ -14,7 +14,7 @@ pub const PASS: Pass = Pass {
     when_not: "The longer the chain, the more maps are written and read between: check `convfold \
                bench` on the machine that will run it.",
     example: "convfold factorize model.onnx -o small.onnx --pass large-to-3x3 --width x0.5",
-    rule: Rule::Factorize(|site, options| {
+    rule: Rule::Factorize(|site, shaping| {
         let large = site.kernel.iter().any(|&k| k > 3);
         let odd = site.kernel.iter().all(|&k| k % 2 == 1);
         (large && odd).then(|| {
@@ -22,7 +22,7 @@ pub const PASS: Pass = Pass {
             if site.kernel == [7, 7] && site.stride == [2, 2] {
                 splits.push(vec![vec![3, 3], vec![3, 3]]);
             }
-            candidates(site, &splits, options)
+            candidates(site, &splits, shaping)
         })
     }),
 };

@@ -16,12 +16,12 @@ mod serial;
 use egg::Id;
 
 use super::lang::{EGraph, OpKey};
-use super::options::Options;
+use super::options::Shaping;
 use super::site::{Candidate, ConvSite};
 
 /// The ways to write a convolution as a chain, or why there is none; `None`
 /// where the pass is not about it.
-pub type Offer = fn(&ConvSite, &Options) -> Option<Result<Vec<Candidate>, String>>;
+pub type Offer = fn(&ConvSite, Shaping) -> Option<Result<Vec<Candidate>, String>>;
 
 /// What a pass does to the e-graph.
 #[derive(Clone, Copy)]

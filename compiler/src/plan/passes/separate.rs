@@ -14,14 +14,14 @@ pub const PASS: Pass = Pass {
     when_not: "Wide middles: above about half of the layer's parameters two square kernels in series \
                usually fit better. Let the report decide.",
     example: "convfold factorize model.onnx -o small.onnx --pass separate --width x0.4",
-    rule: Rule::Factorize(|site, options| {
+    rule: Rule::Factorize(|site, shaping| {
         let [h, w] = *site.kernel.as_slice() else {
             return None;
         };
         (h >= 3 && w >= 3).then(|| {
             let tall = vec![vec![h, 1], vec![1, w]];
             let flat = vec![vec![1, w], vec![h, 1]];
-            candidates(site, &[tall, flat], options)
+            candidates(site, &[tall, flat], shaping)
         })
     }),
 };

@@ -2,7 +2,7 @@
 //! the stride, the reasons to leave a layer alone.
 
 use crate::fit::exact_width;
-use crate::plan::options::{Options, StridePlace, Width};
+use crate::plan::options::{Shaping, StridePlace, Width};
 use crate::plan::site::{Candidate, ConvSite};
 
 /// `Width::Auto` keeps a layer within this share of its parameters.
@@ -18,10 +18,10 @@ const NARROW: usize = 4;
 pub fn candidates(
     site: &ConvSite,
     splits: &[Vec<Vec<usize>>],
-    options: &Options,
+    shaping: Shaping,
 ) -> Result<Vec<Candidate>, String> {
     let strided = site.stride.iter().any(|&s| s > 1);
-    let places: &[bool] = match options.stride {
+    let places: &[bool] = match shaping.stride {
         StridePlace::Last => &[false],
         StridePlace::First if strided => &[true],
         StridePlace::Auto if strided => &[false, true],
@@ -32,10 +32,10 @@ pub fn candidates(
     for kernels in splits {
         for &first in places {
             let with = |m: usize| at_width(site, kernels, m, first, 1);
-            match width(site, kernels, options.width, &with) {
+            match width(site, kernels, shaping.width, &with) {
                 Ok(Some(m)) => {
                     found.extend(with(m));
-                    if options.width == Width::Auto && m < NARROW {
+                    if shaping.width == Width::Auto && m < NARROW {
                         found.extend(grouped(site, kernels, first));
                     }
                 }
