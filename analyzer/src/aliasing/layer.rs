@@ -100,8 +100,7 @@ fn of_window(
         };
     }
     let average = operator
-        .as_any()
-        .downcast_ref::<Pool>()
+        .downcast::<Pool>()
         .is_some_and(|p| matches!(p.kind, PoolKind::Average { .. }));
     if average {
         return match Autocorrelation::uniform(&kernel) {
@@ -161,7 +160,7 @@ fn blur_before(
         .iter()
         .map(|a| usize::try_from(a.dilation).ok())
         .collect();
-    if let Some(pool) = operator.as_any().downcast_ref::<Pool>() {
+    if let Some(pool) = operator.downcast::<Pool>() {
         let average = matches!(pool.kind, PoolKind::Average { .. });
         return average
             .then(|| Some((Autocorrelation::uniform(&kernel)?, dilations?)))

@@ -31,7 +31,7 @@ fn next(graph: &Graph, facts: &Facts, id: NodeId) -> Option<(NodeId, bool)> {
     let reader = graph.sole_consumer(output)?;
     let normalizes = facts
         .operator(reader)
-        .is_some_and(|o| o.as_any().is::<BatchNormalization>());
+        .is_some_and(|o| o.downcast::<BatchNormalization>().is_some());
     if normalizes {
         next(graph, facts, reader).map(|(reader, _)| (reader, true))
     } else {
@@ -53,7 +53,7 @@ impl Side {
     fn of(graph: &Graph, facts: &Facts, id: NodeId) -> Option<Self> {
         let name = graph.node_name(id);
         let operator = facts.operator(id)?;
-        let conv = operator.as_any().downcast_ref::<Conv>()?;
+        let conv = operator.downcast::<Conv>()?;
         let inputs = &graph.node(id).inputs;
         let weights = facts.value(inputs.get(1).copied().flatten()?);
         let shape = weights.shape.as_ref()?;

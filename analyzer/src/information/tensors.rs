@@ -147,10 +147,10 @@ fn layout(graph: &Graph, facts: &Facts, id: NodeId, data: &Tensor) -> Layout {
     if data.shape.len() != 2 {
         return Layout::Plain;
     }
-    match operator.as_any().downcast_ref::<Gemm>() {
+    match operator.downcast::<Gemm>() {
         Some(gemm) if gemm.trans_b => Layout::First { groups: 1 },
         Some(_) => Layout::Last,
-        None if operator.as_any().is::<MatMul>() => Layout::Last,
+        None if operator.downcast::<MatMul>().is_some() => Layout::Last,
         None => Layout::Plain,
     }
 }

@@ -1,8 +1,6 @@
 //! Operators of one input that work element by element: activations,
 //! mathematical functions, predicates.
 
-use std::any::Any;
-
 use super::elementwise::{self, Arithmetic};
 use super::{Cost, Cx, Gap, Operator, Path, Reach, output_shape, same_type};
 use crate::facts::Fact;
@@ -214,10 +212,6 @@ impl Operator for Unary {
             &out[0],
             &on,
         )?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Operators that keep all axes but work along one: `CumSum`, `CumProd`,
 //! `TopK`, `ArgMax`, `ArgMin`, `ReverseSequence`, `OneHot`, `Trilu`, `BitCast`.
 
-use std::any::Any;
-
 use super::identity::data_type;
 use super::{
     AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
@@ -191,10 +189,6 @@ impl Operator for Along {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 0 { Role::Data } else { Role::Config }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

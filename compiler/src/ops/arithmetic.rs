@@ -1,8 +1,6 @@
 //! Operators of two inputs that work element by element with broadcasting:
 //! arithmetic, comparison, logic, bits, and `PRelu`.
 
-use std::any::Any;
-
 use super::elementwise::{self, Arithmetic, aligned_path, broadcast};
 use super::{Cost, Cx, Gap, Operator, Reach, Role, axis, output_shape};
 use crate::facts::Fact;
@@ -327,10 +325,6 @@ impl Operator for Binary {
             floats: |v: &[f64]| Some((self.row.floats)(v[0], v[1])),
         };
         Some(vec![elementwise::fold(&operands, &out[0], &on)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

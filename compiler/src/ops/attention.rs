@@ -1,7 +1,5 @@
 //! `Attention` (opset 23 on): scaled dot-product attention with a key-value cache.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type, type_of};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -160,10 +158,6 @@ impl Operator for Attention {
 
     fn role(&self, slot: usize) -> Role {
         if slot < 3 { Role::Data } else { Role::Config }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `BatchNormalization` (opset 1 on). Inference, which passes fold into
 //! convolutions, is a type of its own; the batch's own statistics are another.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, same_type, type_of};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Node};
@@ -82,10 +80,6 @@ impl Operator for BatchNormalization {
     fn emit(&self) -> Attrs {
         Attrs::default().with("epsilon", Attr::Float(self.epsilon))
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl Operator for Other {
@@ -131,10 +125,6 @@ impl Operator for Other {
     fn role(&self, slot: usize) -> Role {
         statistics_role(slot)
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 #[cfg(test)]
@@ -147,7 +137,7 @@ mod tests {
         let (x, c) = (fact("N 16 H W"), fact("16"));
         let is_inference = |case: &Case| {
             let operator = case.operator().unwrap();
-            operator.as_any().is::<BatchNormalization>()
+            operator.downcast::<BatchNormalization>().is_some()
         };
         let case = |opset| Case::new("BatchNormalization", opset).on(&[&x, &c, &c, &c, &c]);
         assert!(is_inference(&case(7)));

@@ -1,8 +1,6 @@
 //! `CausalConvWithState` (opset 27 on): a depthwise convolution over time that
 //! reads the past alone, carried from call to call.
 
-use std::any::Any;
-
 use super::conv::conv_cost;
 use super::window::WindowAttrs;
 use super::{
@@ -109,10 +107,6 @@ impl Operator for CausalConv {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         Self::window_of(cx).ok()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `CenterCropPad` (opset 18 on): crops or pads with zeros about the centre.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -70,10 +68,6 @@ impl Operator for CenterCropPad {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 1 { Role::Config } else { Role::Data }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Clip`: limits as attributes before opset 11, as inputs from then on.
 
-use std::any::Any;
-
 use super::elementwise::{self, Arithmetic};
 use super::moves::scalar;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, output_shape, same_type};
@@ -81,10 +79,6 @@ impl Operator for Clip {
             }
         }
         attrs
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Col2Im` (opset 18 on): columns of blocks summed into an image.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -59,10 +57,6 @@ impl Operator for Col2Im {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 0 { Role::Data } else { Role::Config }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Concat` (opset 1: along axis 1 unless told; from 4 on the axis is required).
 
-use std::any::Any;
-
 use super::elementwise::agree;
 use super::moves::{self, sizes, strides};
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, axis, same_type};
@@ -119,10 +117,6 @@ impl Operator for Concat {
 
     fn emit(&self) -> Attrs {
         Attrs::default().with("axis", Attr::Int(self.axis))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

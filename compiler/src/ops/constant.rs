@@ -1,7 +1,5 @@
 //! `Constant`: a tensor in an attribute, of any of its kinds.
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Reach};
 use crate::facts::Fact;
 use crate::ir::{Attr, DataType, Node, Tensor, TensorData};
@@ -76,10 +74,6 @@ impl Operator for Constant {
 
     fn reach(&self, _cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         Ok(Reach::none())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `QLinearConcat` of onnxruntime's own set.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, type_of};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -77,10 +75,6 @@ impl Operator for QuantConcat {
         } else {
             Role::Config
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

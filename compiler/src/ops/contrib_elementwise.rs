@@ -1,8 +1,6 @@
 //! Element by element operators of onnxruntime's own set: quantized arithmetic
 //! and activations, and the forms of Gelu.
 
-use std::any::Any;
-
 use super::matmul::common;
 use super::reach::broadcast_path;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, axis, type_of};
@@ -120,10 +118,6 @@ impl Operator for Elementwise {
             _ if self.form.second == Some(slot) => self.form.role,
             _ => Role::Config,
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Quantized pools of onnxruntime's own set: `QLinearAveragePool`,
 //! `QLinearGlobalAveragePool`, `NhwcMaxPool`.
 
-use std::any::Any;
-
 use super::pool::pool_cost;
 use super::quant_conv::{channels_last_path, channels_to_end};
 use super::window::WindowAttrs;
@@ -95,10 +93,6 @@ impl Operator for ContribPool {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         self.window_of(cx).ok().flatten()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `If`, `Loop`, `Scan`: nodes that run subgraphs.
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Reach, Role, axis};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Shape, Tensor};
@@ -332,10 +330,6 @@ impl Operator for Control {
                 }
             }
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

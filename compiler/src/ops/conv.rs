@@ -1,7 +1,5 @@
 //! Convolution: `Conv` (opset 1 on).
 
-use std::any::Any;
-
 use super::window::WindowAttrs;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
 use crate::facts::Fact;
@@ -22,14 +20,30 @@ pub struct Conv {
 /// # Errors
 /// Attributes outside the standard.
 pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
-    let groups = node.attrs.int("group").unwrap_or(1);
-    if groups < 1 {
-        return Err(Gap::new(format!("group is {groups}; it must be positive")));
-    }
     Ok(Box::new(Conv {
         window: WindowAttrs::parse(&node.attrs)?,
-        groups,
+        groups: groups(&node.attrs)?,
     }))
+}
+
+/// The groups of a convolution-like operator.
+pub(super) fn groups(attrs: &Attrs) -> Result<i64, Gap> {
+    match attrs.int("group").unwrap_or(1) {
+        groups if groups < 1 => Err(Gap::new(format!("group is {groups}; it must be positive"))),
+        groups => Ok(groups),
+    }
+}
+
+/// The kernel's extent, where it is known, of weights that fit the input's rank.
+pub(super) fn extent(input: &[Expr], weights: &[Expr]) -> Result<Option<Vec<i64>>, Gap> {
+    if input.len() < 3 || input.len() != weights.len() {
+        return Err(Gap::new(format!(
+            "an input of rank {} with weights of rank {}",
+            input.len(),
+            weights.len()
+        )));
+    }
+    Ok(weights[2..].iter().map(Expr::as_i64).collect())
 }
 
 /// The window of a convolution-like operator whose data and weights are at
@@ -41,16 +55,16 @@ pub(super) fn window_of(
     weights: usize,
 ) -> Result<Window, Gap> {
     let input = cx.shape(data)?;
-    let kernel = cx.shape(weights)?;
-    if input.len() < 3 || input.len() != kernel.len() {
-        return Err(Gap::new(format!(
-            "an input of rank {} with weights of rank {}",
-            input.len(),
-            kernel.len()
-        )));
-    }
-    let extent: Option<Vec<i64>> = kernel[2..].iter().map(Expr::as_i64).collect();
+    let extent = extent(input, cx.shape(weights)?)?;
     attrs.gather(&input[2..], extent.as_deref())
+}
+
+/// The output of a convolution: input 0 by the weights of input 1.
+pub(super) fn convolved(attrs: &WindowAttrs, cx: &Cx) -> Result<Vec<Fact>, Gap> {
+    let window = window_of(attrs, cx, 0, 1)?;
+    let mut shape = vec![cx.shape(0)?[0].clone(), cx.shape(1)?[0].clone()];
+    shape.extend(window.axes.into_iter().map(|a| a.output));
+    Ok(vec![Fact::new(same_type(cx), shape)])
 }
 
 /// N·Cout·∏out·(Cin/groups)·∏k MACs, and an addition an output for a bias.
@@ -66,10 +80,7 @@ pub(super) fn conv_cost(weights: &[Expr], output: &[Expr], bias: bool) -> Cost {
 
 impl Operator for Conv {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
-        let window = window_of(&self.window, cx, 0, 1)?;
-        let mut shape = vec![cx.shape(0)?[0].clone(), cx.shape(1)?[0].clone()];
-        shape.extend(window.axes.into_iter().map(|a| a.output));
-        Ok(vec![Fact::new(same_type(cx), shape)])
+        convolved(&self.window, cx)
     }
 
     fn cost(&self, cx: &Cx, out: &[Fact]) -> Result<Cost, Gap> {
@@ -105,9 +116,5 @@ impl Operator for Conv {
             attrs = attrs.with("group", Attr::Int(self.groups));
         }
         attrs
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

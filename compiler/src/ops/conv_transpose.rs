@@ -1,7 +1,6 @@
 //! Transposed convolution: `ConvTranspose` (opset 1 on).
 
-use std::any::Any;
-
+use super::conv::{extent, groups};
 use super::window::WindowAttrs;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
 use crate::facts::Fact;
@@ -26,14 +25,10 @@ pub struct ConvTranspose {
 /// # Errors
 /// Attributes outside the standard.
 pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
-    let groups = node.attrs.int("group").unwrap_or(1);
-    if groups < 1 {
-        return Err(Gap::new(format!("group is {groups}; it must be positive")));
-    }
     let list = |name: &str| node.attrs.ints(name).map(<[i64]>::to_vec);
     Ok(Box::new(ConvTranspose {
         window: WindowAttrs::parse(&node.attrs)?,
-        groups,
+        groups: groups(&node.attrs)?,
         output_padding: list("output_padding"),
         output_shape: list("output_shape").filter(|s| !s.is_empty()),
     }))
@@ -41,15 +36,8 @@ pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
 
 impl ConvTranspose {
     fn window_of(&self, cx: &Cx) -> Result<Window, Gap> {
-        let (input, kernel) = (cx.shape(0)?, cx.shape(1)?);
-        if input.len() < 3 || input.len() != kernel.len() {
-            return Err(Gap::new(format!(
-                "an input of rank {} with weights of rank {}",
-                input.len(),
-                kernel.len()
-            )));
-        }
-        let extent: Option<Vec<i64>> = kernel[2..].iter().map(Expr::as_i64).collect();
+        let input = cx.shape(0)?;
+        let extent = extent(input, cx.shape(1)?)?;
         self.window.scatter(
             &input[2..],
             extent.as_deref(),
@@ -110,10 +98,6 @@ impl Operator for ConvTranspose {
             }
         }
         attrs
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

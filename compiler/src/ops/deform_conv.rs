@@ -1,11 +1,9 @@
 //! `DeformConv` (opset 19 on): a convolution whose taps are moved by offsets
 //! that the network computes.
 
-use std::any::Any;
-
-use super::conv::{conv_cost, window_of};
+use super::conv::{conv_cost, convolved, groups, window_of};
 use super::window::WindowAttrs;
-use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, Window};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
 
@@ -22,22 +20,15 @@ pub struct DeformConv {
 /// # Errors
 /// Attributes outside the standard.
 pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
-    let groups = node.attrs.int("group").unwrap_or(1);
-    if groups < 1 {
-        return Err(Gap::new(format!("group is {groups}; it must be positive")));
-    }
     Ok(Box::new(DeformConv {
         window: WindowAttrs::parse(&node.attrs)?,
-        groups,
+        groups: groups(&node.attrs)?,
     }))
 }
 
 impl Operator for DeformConv {
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
-        let window = window_of(&self.window, cx, 0, 1)?;
-        let mut shape = vec![cx.shape(0)?[0].clone(), cx.shape(1)?[0].clone()];
-        shape.extend(window.axes.into_iter().map(|a| a.output));
-        Ok(vec![Fact::new(same_type(cx), shape)])
+        convolved(&self.window, cx)
     }
 
     /// The convolution's MACs; besides, each tap of each input channel is
@@ -78,10 +69,6 @@ impl Operator for DeformConv {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         window_of(&self.window, cx, 0, 1).ok()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `DepthToSpace` (opset 1 on) and `SpaceToDepth` (opset 1 on): channels become
 //! blocks of pixels and back.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -71,10 +69,6 @@ impl Operator for DepthSpace {
             path.axes[axis] = AxisReach::Follow { axis, map };
         }
         Ok(Reach::first(path))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Det`: the determinants of the matrices in the last two axes.
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Path, Reach, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -40,9 +38,5 @@ impl Operator for Det {
 
     fn reach(&self, _cx: &Cx, out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         Ok(Reach::first(Path::pointwise(output_shape(out, 0)?.len())))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

@@ -1,6 +1,5 @@
 //! `Einsum` (opset 12 on): a sum of products by its index equation.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type};
@@ -224,10 +223,6 @@ impl Operator for Einsum {
         } else {
             Role::Data
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Expand` (broadcast to a shape) and `Tile` (repeat along axes).
 
-use std::any::Any;
-
 use super::elementwise::broadcast;
 use super::moves::{self, offsets, sizes, spread, strides};
 use super::reach::broadcast_path;
@@ -131,10 +129,6 @@ impl Operator for Expand {
     fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {
         let folded = moves::fold(cx, &[0], &out[0], |sizes| self.plan(cx, sizes))?;
         Some(vec![folded])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

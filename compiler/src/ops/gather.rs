@@ -1,7 +1,5 @@
 //! `Gather`, `GatherElements`, `GatherND`.
 
-use std::any::Any;
-
 use super::moves::{self, count, offsets, sizes, strides};
 use super::{
     AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
@@ -208,10 +206,6 @@ impl Operator for Gather {
     fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {
         let folded = moves::fold(cx, &[0], &out[0], |sizes| self.plan(cx, sizes))?;
         Some(vec![folded])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `Gemm` (opset 1 on): a matrix product with a bias, the fully connected layer
 //! of most exporters; with it its fused and quantized forms.
 
-use std::any::Any;
-
 use super::reach::broadcast_path;
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type, type_of};
 use crate::facts::Fact;
@@ -160,10 +158,6 @@ impl Operator for Gemm {
             }
         }
         attrs
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -2,8 +2,6 @@
 //! `EyeLike`, `RandomNormal`, `RandomUniform`, their `Like` forms, `Bernoulli`,
 //! `Multinomial`.
 
-use std::any::Any;
-
 use super::identity::data_type;
 use super::moves::sizes;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, same_type};
@@ -193,10 +191,6 @@ impl Operator for Generate {
         let (start, step) = (number(cx, 0)?, number(cx, 2)?);
         let values: Vec<f64> = (0..n).map(|i| start + step * i as f64).collect();
         Some(vec![Tensor::from_f64(out[0].dtype?, vec![n], &values)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Pooling over the whole plane: `GlobalAveragePool`, `GlobalMaxPool`,
 //! `GlobalLpPool` (opset 1 on).
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -38,10 +36,6 @@ impl Operator for GlobalPool {
         let mut path = Path::pointwise(cx.shape(0)?.len());
         path.axes[2..].fill(AxisReach::Free);
         Ok(Reach::first(path))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

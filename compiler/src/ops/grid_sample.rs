@@ -1,8 +1,6 @@
 //! `GridSample` (opset 16 on) and `AffineGrid` (opset 20 on): sampling at
 //! places that the network computes, and the places of an affine map.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -77,10 +75,6 @@ impl Operator for GridSample {
         }
         Ok(Reach(vec![Some(image), Some(grid)]))
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl Operator for AffineGrid {
@@ -118,10 +112,6 @@ impl Operator for AffineGrid {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 1 { Role::Config } else { Role::Data }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Operators that pass their input on at inference: `Identity`, `Dropout`,
 //! `Cast`, `CastLike`.
 
-use std::any::Any;
-
 use super::elementwise::{self, Arithmetic};
 use super::moves::scalar;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role};
@@ -106,10 +104,6 @@ impl Operator for Identity {
     fn role(&self, slot: usize) -> Role {
         if slot == 0 { Role::Data } else { Role::Config }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl Operator for Cast {
@@ -165,10 +159,6 @@ impl Operator for Cast {
             floats: |v: &[f64]| Some(v[0]),
         };
         Some(vec![elementwise::fold(&[(data, shape)], &out[0], &on)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -2,8 +2,6 @@
 //! `ImageScaler`, `Affine`, `Scale` (pre-processing of old Core ML and Caffe2
 //! exports) and `Crop`.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -66,10 +64,6 @@ impl Operator for Linear {
     fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         Ok(Reach::first(Path::pointwise(cx.shape(0)?.len())))
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl Operator for Crop {
@@ -107,10 +101,6 @@ impl Operator for Crop {
             };
         }
         Ok(Reach::first(path))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `LRN` (opset 1 on): local response normalization, a window over channels.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -53,10 +51,6 @@ impl Operator for Lrn {
             },
         };
         Ok(Reach::first(path))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `MatMul` (opset 1 on) and its integer, quantized and fused forms.
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, type_of};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Shape};
@@ -207,10 +205,6 @@ impl Operator for MatMul {
         } else {
             Role::Config
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `MaxUnpool` (opset 9 on): the inverse of a max pool, elements put back where
 //! the indices say.
 
-use std::any::Any;
-
 use super::window::WindowAttrs;
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
 use crate::facts::Fact;
@@ -83,10 +81,6 @@ impl Operator for MaxUnpool {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         self.window_of(cx).ok()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -264,9 +264,13 @@ pub trait Operator: fmt::Debug + Send + Sync + Any {
     fn emit(&self) -> Attrs {
         Attrs::default()
     }
+}
 
-    /// For passes that match on one operator.
-    fn as_any(&self) -> &dyn Any;
+impl dyn Operator {
+    /// The operator as one type, for what must match on it.
+    pub fn downcast<T: Operator>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
 }
 
 /// Element type of the first input, for outputs that keep it.

@@ -3,8 +3,6 @@
 //! over trailing axes (`LayerNormalization`, `RMSNormalization`), or by a norm
 //! along one axis (`LpNormalization`).
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attrs, DataType, Expr, Node, Shape};
@@ -197,10 +195,6 @@ impl Operator for Norm {
             _ if slot == self.scale => Role::Weight,
             _ => Role::Bias,
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `Pad`: amounts as an attribute (`paddings` in opset 1, `pads` to 10), as an
 //! input (11 on), for some axes only (18 on).
 
-use std::any::Any;
-
 use super::moves::{self, offsets, sizes, strides};
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
@@ -199,10 +197,6 @@ impl Operator for Pad {
         };
         let positions = |sizes: &[usize]| self.plan(cx, sizes);
         Some(vec![moves::fold(&pool, &[0, 1], &out[0], positions)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! Local pooling: `MaxPool`, `AveragePool`, `LpPool` (opset 1 on).
 
-use std::any::Any;
-
 use super::window::WindowAttrs;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Window, same_type};
 use crate::facts::Fact;
@@ -111,10 +109,6 @@ impl Operator for Pool {
             PoolKind::Lp { p } => attrs.with("p", Attr::Int(p)),
             _ => attrs,
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -2,13 +2,11 @@
 //! with what follows: `QLinearConv` (opset 10 on), `ConvInteger` (opset 10 on),
 //! and `FusedConv` of onnxruntime.
 
-use std::any::Any;
-
-use super::conv::conv_cost;
+use super::conv::{conv_cost, extent, groups};
 use super::window::WindowAttrs;
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, Window, type_of};
 use crate::facts::Fact;
-use crate::ir::{DataType, Expr, Node, Shape};
+use crate::ir::{DataType, Node, Shape};
 
 /// A convolution in a form of its own. Data (N, Cin, *spatial*), or with the
 /// channels last; weights (Cout, Cin/groups, *kernel*).
@@ -41,10 +39,7 @@ pub fn parse(node: &Node, _opset: i64) -> Result<Box<dyn Operator>, Gap> {
         "ConvInteger" => Form::Integer,
         _ => Form::Fused,
     };
-    let groups = attrs.int("group").unwrap_or(1);
-    if groups < 1 {
-        return Err(Gap::new(format!("group is {groups}; it must be positive")));
-    }
+    groups(attrs)?;
     Ok(Box::new(QuantConv {
         window: WindowAttrs::parse(attrs)?,
         form,
@@ -67,15 +62,9 @@ impl QuantConv {
     }
 
     fn window_of(&self, cx: &Cx) -> Result<Window, Gap> {
-        let (input, kernel) = (cx.shape(0)?, cx.shape(self.weights())?);
+        let input = cx.shape(0)?;
         let rank = input.len();
-        if rank < 3 || rank != kernel.len() {
-            return Err(Gap::new(format!(
-                "an input of rank {rank} with weights of rank {}",
-                kernel.len()
-            )));
-        }
-        let extent: Option<Vec<i64>> = kernel[2..].iter().map(Expr::as_i64).collect();
+        let extent = extent(input, cx.shape(self.weights())?)?;
         let spatial = if self.channels_last {
             &input[1..rank - 1]
         } else {
@@ -166,10 +155,6 @@ impl Operator for QuantConv {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         self.window_of(cx).ok()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

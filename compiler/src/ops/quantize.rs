@@ -1,8 +1,6 @@
 //! `QuantizeLinear`, `DequantizeLinear` (opset 10 on), `DynamicQuantizeLinear`
 //! (opset 11 on).
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, axis, same_type, type_of};
 use crate::facts::Fact;
 use crate::ir::{DataType, FOLD_LIMIT, Node, Tensor, TensorData};
@@ -169,10 +167,6 @@ impl Operator for Quantize {
             .collect();
         Some(vec![Tensor::from_f64(dtype, x.shape.clone(), &values)?])
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl Operator for Dynamic {
@@ -203,10 +197,6 @@ impl Operator for Dynamic {
         } else {
             Path::global(0)
         }))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

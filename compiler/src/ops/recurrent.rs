@@ -1,7 +1,5 @@
 //! `RNN`, `GRU`, `LSTM` (opset 1 on).
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -130,10 +128,6 @@ impl Operator for Recurrent {
             3 => Role::Bias,
             _ => Role::Config,
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

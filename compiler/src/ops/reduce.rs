@@ -1,8 +1,6 @@
 //! Reductions: axes as an attribute, or as an input (`ReduceSum` from opset 13
 //! on, the others from 18 on).
 
-use std::any::Any;
-
 use super::elementwise::from_ints;
 use super::moves::{self, count, offsets, sizes, strides};
 use super::{
@@ -283,10 +281,6 @@ impl Operator for Reduce {
             *result = (self.row.leave)(*result, group as f64);
         }
         Some(vec![Tensor::from_f64(data.dtype, shape, &results)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

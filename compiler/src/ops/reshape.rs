@@ -1,8 +1,6 @@
 //! `Reshape` (the shape an attribute in opset 1 to 4, an input from 5 on),
 //! `Flatten`, `Squeeze`, `Unsqueeze` (axes an attribute before 13).
 
-use std::any::Any;
-
 use super::moves::sizes;
 use super::regroup::regroup;
 use super::{Cost, Cx, Gap, Operator, Reach, Role, axis, output_shape, same_type};
@@ -263,10 +261,6 @@ impl Operator for Reshape {
             Self::To { zero: true, .. } => none.with("allowzero", Attr::Int(1)),
             _ => none,
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Resize` (opset 10, 11, 13, 18, 19) and `Upsample` (opset 1, 7, 9).
 
-use std::any::Any;
-
 use super::resize_map::{Axis, Coordinates, Mode, Nearest, Scale};
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
@@ -338,10 +336,6 @@ impl Operator for Resize {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 0 { Role::Data } else { Role::Config }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Pooling of regions of interest: `MaxRoiPool` (opset 1 on), `RoiAlign`
 //! (opset 10 on).
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -100,10 +98,6 @@ impl Operator for Roi {
             Some(regions.clone()),
             self.samples.map(|_| regions),
         ]))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

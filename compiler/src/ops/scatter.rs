@@ -1,8 +1,6 @@
 //! `Scatter`, `ScatterElements`, `ScatterND`, `TensorScatter`: a copy of the
 //! data with elements replaced.
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
@@ -70,10 +68,6 @@ impl Operator for Scatter {
         } else {
             Role::Data
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

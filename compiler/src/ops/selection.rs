@@ -1,8 +1,6 @@
 //! Operators whose output size depends on the data: `NonZero`, `Compress`,
 //! `Unique`, `NonMaxSuppression`.
 
-use std::any::Any;
-
 use super::moves::{count, strides};
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, axis, output_shape, same_type};
 use crate::facts::Fact;
@@ -163,10 +161,6 @@ impl Operator for Selection {
         count(&[shape.len(), found.len()])?;
         let tensor = Tensor::from_i64(vec![shape.len(), found.len()], &indices);
         Some(vec![tensor])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! Sequences and optional values: lists of tensors of which only the element
 //! type is followed.
 
-use std::any::Any;
-
 use super::identity::data_type;
 use super::{Cost, Cx, Gap, Operator, Reach, Role, same_type};
 use crate::facts::Fact;
@@ -89,9 +87,5 @@ impl Operator for Sequence {
                 None => Fact::default(),
             })
             .collect()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

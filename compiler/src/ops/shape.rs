@@ -1,7 +1,5 @@
 //! `Shape` and `Size`: where symbolic sizes become elements.
 
-use std::any::Any;
-
 use super::{Cost, Cx, Gap, Operator, Reach, Role};
 use crate::facts::Fact;
 use crate::ir::{DataType, Node};
@@ -71,10 +69,6 @@ impl Operator for ShapeOf {
 
     fn role(&self, _slot: usize) -> Role {
         Role::Config
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! `Slice`: starts and ends as attributes (opset 1), as inputs with steps (10 on).
 
-use std::any::Any;
-
 use super::moves::{self, offsets, sizes, strides};
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
@@ -244,10 +242,6 @@ impl Operator for Slice {
     fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {
         let folded = moves::fold(cx, &[0], &out[0], |sizes| self.plan(cx, sizes))?;
         Some(vec![folded])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

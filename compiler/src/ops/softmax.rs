@@ -1,8 +1,6 @@
 //! `Softmax`, `LogSoftmax`, `Hardmax`: over one axis (opset 13 on), over all
 //! axes from one on (before).
 
-use std::any::Any;
-
 use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, axis, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::Node;
@@ -61,10 +59,6 @@ impl Operator for Softmax {
             }
         }
         Ok(Reach::first(path))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,8 +1,6 @@
 //! `Split`: sizes as an attribute (opset 2 to 12), as an input (1, 13 on), or a
 //! number of equal parts (18 on).
 
-use std::any::Any;
-
 use super::moves::{self, offsets, sizes, strides};
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
@@ -141,10 +139,6 @@ impl Operator for Split {
             .enumerate()
             .map(|(i, fact)| moves::fold(cx, &[0], fact, |sizes| self.plan(cx, i, sizes)))
             .collect()
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

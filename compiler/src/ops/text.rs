@@ -1,8 +1,6 @@
 //! Operators on strings, which CNNs hold at most beside their pre-processing:
 //! types and shapes only.
 
-use std::any::Any;
-
 use super::elementwise::broadcast_inputs;
 use super::reach::broadcast_path;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, output_shape};
@@ -90,9 +88,5 @@ impl Operator for Text {
                 Reach::first(Path::global(shape.len()))
             }
         })
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

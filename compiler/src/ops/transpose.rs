@@ -1,7 +1,5 @@
 //! `Transpose`.
 
-use std::any::Any;
-
 use super::moves::{self, offsets, strides};
 use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, axis, same_type};
 use crate::facts::Fact;
@@ -87,10 +85,6 @@ impl Operator for Transpose {
             Some(perm) => Attrs::default().with("perm", Attr::Ints(perm.clone())),
             None => Attrs::default(),
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

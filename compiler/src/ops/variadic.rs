@@ -1,8 +1,6 @@
 //! Element-wise operators of any number of inputs: `Max`, `Min`, `Sum`,
 //! `Mean` (broadcasting from opset 8 on), and `Where`.
 
-use std::any::Any;
-
 use super::elementwise::{self, Arithmetic, broadcast_inputs};
 use super::reach::broadcast_path;
 use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, output_shape};
@@ -149,10 +147,6 @@ impl Operator for Variadic {
             floats: |v: &[f64]| self.floats(v),
         };
         Some(vec![elementwise::fold(&operands, &out[0], &on)?])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

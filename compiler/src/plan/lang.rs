@@ -44,7 +44,7 @@ impl OpKey {
 
     /// The operator as a convolution.
     pub fn conv(&self) -> Option<&Conv> {
-        self.operator.as_any().downcast_ref()
+        self.operator.downcast()
     }
 }
 

@@ -22,7 +22,7 @@ pub const PASS: Pass = Pass {
 };
 
 fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
-    let operator = key.operator.as_any().downcast_ref::<BatchNormalization>();
+    let operator = key.operator.downcast::<BatchNormalization>();
     let (Some(norm), &[x, scale, shift, mean, variance]) = (operator, children) else {
         return Vec::new();
     };

@@ -37,7 +37,7 @@ fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
         let Term::Op(before, inputs) = &term else {
             continue;
         };
-        let Some(pad) = before.operator.as_any().downcast_ref::<Pad>() else {
+        let Some(pad) = before.operator.downcast::<Pad>() else {
             continue;
         };
         let Some(pads) = zeros(egraph, pad, inputs) else {
