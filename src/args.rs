@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, builder::PossibleValuesParser};
 use runtime::{DataOptions, Dataset, Limits};
 
 use crate::commands::Command;
+use crate::limits::{self, Size};
 use crate::output::{self, FORMATS, Format, Report};
 use crate::terminal::Colour;
 
@@ -36,6 +38,38 @@ pub struct Common {
     /// Threads to use; results do not depend on it [default: all cores]
     #[arg(short = 'j', long, global = true, value_name = "N")]
     pub threads: Option<NonZero<usize>>,
+    /// Give up on a model after so long; 0 never does [default: 600 where models are only read,
+    /// never where they are rewritten, run or measured]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Give up when more memory is taken, as 512M or 2G [default: three quarters of what there is]
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub max_memory: Option<Size>,
+    /// Follow links of weight files out of the model's folder, as caches of models have them
+    #[arg(long, global = true)]
+    pub trust_symlinks: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse().ok();
+    number
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "give a time in seconds".into())
+}
+
+impl Cli {
+    /// What this run may take.
+    pub fn limits(&self) -> limits::Limits {
+        let common = &self.common;
+        let timeout = common.timeout.or_else(|| self.command.patience());
+        limits::Limits {
+            timeout: timeout.filter(|limit| !limit.is_zero()),
+            memory: common
+                .max_memory
+                .map_or_else(limits::default_memory, |size| size.0),
+            trust_symlinks: common.trust_symlinks,
+        }
+    }
 }
 
 /// Where a report goes, and how it looks.

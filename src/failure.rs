@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use crate::interrupt;
 
 /// What could not be run.
-const EXIT_CODE: u8 = 2;
+pub const EXIT_CODE: u8 = 2;
 
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use compiler::onnx::{WriteOptions, write_atomically};
 
+use crate::limits;
+
 /// Writes `text` to the file, or to standard output where there is none.
 /// `inputs` are never written over.
 ///
 /// # Errors
-/// What the system says, with the file's name. A reader of standard output
+/// What the system says, with the file's name; an input that was rewritten in
+/// place meanwhile. A reader of standard output
 /// that has gone away (`| head`) is no error.
 pub fn publish(text: &str, file: Option<&Path>, inputs: &[PathBuf]) -> anyhow::Result<()> {
+    limits::unchanged()?;
     if let Some(path) = file {
         let options = WriteOptions {
             inputs: inputs.to_vec(),

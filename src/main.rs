@@ -10,6 +10,7 @@ mod commands;
 mod failure;
 mod files;
 mod interrupt;
+mod limits;
 mod output;
 mod rewriting;
 mod source;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     terminal::colours(cli.common.color);
     interrupt::install();
     failure::quiet_panics();
+    limits::install(cli.limits());
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(&cli)));
     match outcome {
         Ok(Ok(Verdict::Clean)) => ExitCode::SUCCESS,

@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 
 use analyzer::{Analysis, Totals};
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::{self, WriteOptions};
 use compiler::plan::{Compilation, Options, Pass, PassReport};
 use runtime::{CompareOptions, Comparison, Control, Dataset, Limits, Reference};
 
-use crate::interrupt;
-use crate::source::{Runnable, Source};
+use crate::source::{self, Source};
 use crate::terminal::{Progress, Terminal};
+use crate::{interrupt, limits};
 
 /// What a rewriting came to: `convfold.factorization.v1`.
 pub struct Rewriting {
@@ -128,6 +127,8 @@ pub struct Output {
     pub force: bool,
     /// Whether fields that the ONNX schema does not know may be lost.
     pub drop_unknown: bool,
+    /// Whether weights go to a file beside the model.
+    pub external_data: bool,
 }
 
 impl Output {
@@ -155,12 +156,23 @@ impl Output {
         crate::files::check_writable(&self.path)
     }
 
-    fn write(&self, bytes: &[u8], input: &Path) -> anyhow::Result<()> {
+    fn write(&self, model: &Model, input: &Path) -> anyhow::Result<()> {
+        limits::unchanged()?;
         let options = WriteOptions {
             inputs: vec![input.to_owned()],
             force: self.force,
         };
-        Ok(onnx::write_atomically(&self.path, bytes, &options)?)
+        let proto = model.to_proto();
+        match onnx::encode(&proto) {
+            Ok(bytes) if !self.external_data => {
+                onnx::write_atomically(&self.path, &bytes, &options)?;
+            }
+            // Asked for, or beyond what one protobuf file may hold.
+            _ => {
+                onnx::write_external(&self.path, &proto, &options)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -177,8 +189,13 @@ impl Task<'_> {
         }
         let bar = terminal.progress("");
         let progress = |done, total, what: &str| bar.say(done, total, what);
-        let original = Runnable::of(&source.path, source.bytes.clone());
+        let original = source.runnable();
+        let too_large = source::too_large(&source.model, &self.shapes);
+        if let (Some(why), true) = (&too_large, self.options.calibration.is_some()) {
+            bail!("{why}; leave --calibrate out to fit without data");
+        }
         let reference = match self.data {
+            Some(_) if too_large.is_some() => too_large.map(Err),
             Some(data) => Some(measured(&bar, "original", |control| {
                 let options = CompareOptions::default();
                 runnable(Reference::new(original.model(), data, options, control))
@@ -217,8 +234,7 @@ impl Task<'_> {
         let missed = missed(&passes, &self.limits);
         interrupt::check()?;
         if let Some(output) = &self.output {
-            let bytes = encode(compilation.model())?;
-            output.write(&bytes, &source.path)?;
+            output.write(compilation.model(), &source.path)?;
         }
         Ok(Rewriting {
             input: name,
@@ -229,17 +245,13 @@ impl Task<'_> {
     }
 }
 
-fn encode(model: &Model) -> anyhow::Result<Bytes> {
-    onnx::encode(&model.to_proto()).with_context(|| model.path.display().to_string())
-}
-
 fn compare(
     reference: &Reference,
     model: &Model,
     pass: &Pass,
     bar: &Progress,
 ) -> anyhow::Result<Accuracy> {
-    let bytes = encode(model)?;
+    let bytes = onnx::encode_unbounded(&model.to_proto());
     let name = format!("{} after {}", model.path.display(), pass.name);
     let outcome = measured(bar, "rewritten", |control| {
         runnable(reference.compare(runtime::Model::new(&name, &bytes), control))

@@ -1,11 +1,16 @@
 //! Models from files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
+use compiler::facts::{Facts, Scope};
 use compiler::model::Model;
-use compiler::onnx::{self, ExternalData, ExternalOptions, UnknownFields};
+use compiler::onnx::schema::ModelProto;
+use compiler::onnx::{self, ExternalData, UnknownFields};
+
+use crate::limits::{self, Size};
 
 /// What becomes of weights that lie in files beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,15 @@ pub struct Source {
     pub model: Model,
     /// What writing it would lose.
     pub unknown: UnknownFields,
+    /// Whether weights were brought from files beside the model.
+    external: bool,
+}
+
+/// Brings the weights of other files into a model; whether there are any.
+fn bring(path: &Path, model: &mut ModelProto) -> anyhow::Result<bool> {
+    let data = ExternalData::beside(path, limits::external_options());
+    let brought = data.inline(model);
+    Ok(brought.with_context(|| path.display().to_string())? > 0)
 }
 
 impl Source {
@@ -34,25 +48,33 @@ impl Source {
     /// # Errors
     /// Why the file is no model; the message names it.
     pub fn open(path: &Path, weights: Weights) -> anyhow::Result<Self> {
-        let file = onnx::open(path)?;
+        limits::begin_model();
+        let file = onnx::open_with(path, &limits::open_options())?;
         let mut proto = file.model;
-        if weights == Weights::Bring {
-            ExternalData::beside(path, ExternalOptions::default())
-                .inline(&mut proto)
-                .with_context(|| path.display().to_string())?;
-        }
+        let external = weights == Weights::Bring && bring(path, &mut proto)?;
         let model = Model::from_proto(proto, path).with_context(|| path.display().to_string())?;
         Ok(Self {
             path: path.to_owned(),
             bytes: file.bytes,
             model,
             unknown: file.unknown,
+            external,
         })
     }
 
     /// The file's name for messages and reports.
     pub fn name(&self) -> String {
         self.path.display().to_string()
+    }
+
+    /// The model as it was read, for the runtime.
+    pub fn runnable(&self) -> Runnable {
+        let bytes = if self.external {
+            onnx::encode_unbounded(&self.model.proto)
+        } else {
+            self.bytes.clone()
+        };
+        Runnable::of(&self.path, bytes)
     }
 
     /// The names of the inputs that are to be provided.
@@ -63,9 +85,35 @@ impl Source {
     }
 }
 
-/// A model file for the runtime: its bytes, and the folder of its weights.
+/// Why a model is not handed to tract: a value that it would allocate takes more
+/// than this process may. tract itself would end the process.
+pub fn too_large(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> Option<String> {
+    let scope = Scope {
+        input_shapes: shapes.clone(),
+        ..Scope::default()
+    };
+    let graph = model.expanded();
+    let facts = Facts::infer(graph, &scope).ok()?;
+    let allowed = limits::memory();
+    facts.sorted.iter().find_map(|&node| {
+        let outputs = facts.outputs_of(graph, node);
+        let sizes = outputs.iter().filter_map(|fact| fact.bytes()?.at_least());
+        let most = u64::try_from(sizes.max()?).unwrap_or(u64::MAX);
+        (most > allowed).then(|| {
+            format!(
+                "{}: {} makes {}, and {} of memory are allowed (--max-memory), so that tract cannot run it",
+                model.path.display(),
+                graph.describe(node),
+                Size(most),
+                Size(allowed)
+            )
+        })
+    })
+}
+
+/// A model for the runtime: its bytes, weights and all. Files beside the model
+/// are read here, by our rules, and not by tract.
 pub struct Runnable {
-    path: PathBuf,
     name: String,
     bytes: Bytes,
 }
@@ -76,13 +124,25 @@ impl Runnable {
     /// # Errors
     /// Why the file is no model; the message names it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::of(path, onnx::open(path)?.bytes))
+        limits::begin_model();
+        let mut file = onnx::open_with(path, &limits::open_options())?;
+        let bytes = if bring(path, &mut file.model)? {
+            onnx::encode_unbounded(&file.model)
+        } else {
+            file.bytes
+        };
+        // What the compiler cannot read, tract may still run.
+        if let Ok(model) = Model::from_proto(file.model, path)
+            && let Some(why) = too_large(&model, &HashMap::new())
+        {
+            anyhow::bail!(why);
+        }
+        Ok(Self::of(path, bytes))
     }
 
     /// A model whose bytes are at hand.
     pub fn of(path: &Path, bytes: Bytes) -> Self {
         Self {
-            path: path.to_owned(),
             name: path.display().to_string(),
             bytes,
         }
@@ -95,10 +155,6 @@ impl Runnable {
 
     /// As the runtime takes it.
     pub fn model(&self) -> runtime::Model<'_> {
-        let folder = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        runtime::Model::new(&self.name, &self.bytes).in_folder(folder)
+        runtime::Model::new(&self.name, &self.bytes)
     }
 }

@@ -53,6 +53,23 @@ fn whole(path: &Path) -> ModelProto {
     model
 }
 
+/// Of the bytes 0, 1, … 255 again and again, 200 000 in all (`sha1sum`).
+const SHA1: &str = "00B8486452834934362997f9841e1315e36d99c0";
+
+#[test]
+fn a_checksum_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("w.bin"), [0; 16]).unwrap();
+    let tensor = outside(&[("location", "w.bin"), ("checksum", SHA1)]);
+    let error = beside(folder.path()).read(&tensor).unwrap_err().to_string();
+    assert!(
+        error.contains(SHA1) && error.contains("e129f27c"),
+        "{error}"
+    );
+    // Whoever asks for the place alone does not read the file.
+    assert!(beside(folder.path()).locate(&tensor).is_ok());
+}
+
 #[test]
 fn data_are_slices_of_one_map() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,7 +80,7 @@ fn data_are_slices_of_one_map() {
     let second = outside(&[
         ("location", "./sub/w.bin"),
         ("offset", "4096"),
-        ("checksum", "ab"),
+        ("checksum", SHA1),
     ]);
     for mode in [ReadMode::Map, ReadMode::Memory] {
         let options = ExternalOptions {
@@ -78,7 +95,7 @@ fn data_are_slices_of_one_map() {
         drop(data);
         assert_eq!(a[5], 5);
     }
-    assert_eq!(reference(&second).unwrap().checksum.as_deref(), Some("ab"));
+    assert_eq!(reference(&second).unwrap().checksum.as_deref(), Some(SHA1));
 }
 
 #[test]

@@ -73,6 +73,9 @@ pub struct Factorize {
     /// Go on without fields that the ONNX schema does not know
     #[arg(long)]
     drop_unknown: bool,
+    /// Write the weights to a file of their own beside OUT; above 2 GB they go there anyway
+    #[arg(long)]
+    external_data: bool,
     #[command(flatten)]
     shapes: InputShapes,
     #[command(flatten)]
@@ -113,6 +116,7 @@ impl Factorize {
                 path,
                 force: self.force,
                 drop_unknown: self.drop_unknown,
+                external_data: self.external_data,
             });
         let data = match &self.data {
             Some(data) => Some(self.preprocessing.open(data)?),

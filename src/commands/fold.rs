@@ -33,6 +33,9 @@ pub struct Fold {
     /// Go on without fields that the ONNX schema does not know
     #[arg(long)]
     drop_unknown: bool,
+    /// Write the weights to a file of their own beside OUT; above 2 GB they go there anyway
+    #[arg(long)]
+    external_data: bool,
     #[command(flatten)]
     shapes: InputShapes,
 }
@@ -60,6 +63,7 @@ impl Fold {
                 path: self.output.clone(),
                 force: self.force,
                 drop_unknown: self.drop_unknown,
+                external_data: self.external_data,
             }),
         };
         let rewriting = task.run(terminal)?;

@@ -11,6 +11,8 @@ mod graph;
 mod passes;
 mod verify;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use crate::terminal::Terminal;
@@ -49,6 +51,19 @@ pub enum Command {
     Explain(explain::Explain),
     /// Print a script that completes convfold's arguments in a shell
     Completions(completions::Completions),
+}
+
+impl Command {
+    /// How long one model may take unless the user says so: reading is done in
+    /// seconds, whatever a stranger's file makes of it; work is not hurried.
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Command::Factorize(_) | Command::Fold(_) | Command::Verify(_) | Command::Bench(_) => {
+                None
+            }
+            _ => Some(Duration::from_secs(600)),
+        }
+    }
 }
 
 /// Runs a subcommand.

@@ -34,3 +34,8 @@ pub fn encode(model: &ModelProto) -> Result<Bytes, EncodeError> {
     }
     Ok(Bytes::from(model.encode_to_vec()))
 }
+
+/// [`encode`] without the limit: for readers in this process that know none.
+pub fn encode_unbounded(model: &ModelProto) -> Bytes {
+    Bytes::from(model.encode_to_vec())
+}

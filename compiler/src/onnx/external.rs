@@ -6,6 +6,7 @@
 //! ask for at the offset given. Nothing is opened before it is asked for.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -27,8 +28,8 @@ pub struct ExternalReference {
     pub offset: u64,
     /// Bytes of data, where it says so.
     pub length: Option<u64>,
-    /// SHA-1 of the whole file, in hexadecimal. It is not verified: it guards
-    /// against accidents only, and would cost reading the whole file.
+    /// SHA-1 of the whole file, in hexadecimal. Verified where it is given: it
+    /// guards against accidents, not against malice.
     pub checksum: Option<String>,
 }
 
@@ -88,6 +89,22 @@ pub enum ExternalError {
         /// Bytes of the file.
         available: u64,
     },
+    /// The file is not the one that the model was written with.
+    #[error(
+        "tensor {tensor:?}: its data file {} has the SHA-1 {found}, the model says {stated}; the \
+         data file is another model's or damaged",
+        path.display()
+    )]
+    Checksum {
+        /// The tensor.
+        tensor: String,
+        /// The data file.
+        path: PathBuf,
+        /// What the model says.
+        stated: String,
+        /// What it is.
+        found: String,
+    },
     /// The system refuses to read it.
     #[error("tensor {tensor:?}: cannot read its data file {}: {error}", path.display())]
     Read {
@@ -118,7 +135,15 @@ pub struct ExternalOptions {
 pub struct ExternalData {
     folder: PathBuf,
     options: ExternalOptions,
-    files: Mutex<BTreeMap<PathBuf, Bytes>>,
+    files: Mutex<BTreeMap<PathBuf, DataFile>>,
+}
+
+/// A data file that was opened.
+#[derive(Debug, Clone)]
+struct DataFile {
+    bytes: Bytes,
+    /// SHA-1, once a tensor has asked for it.
+    digest: Option<String>,
 }
 
 /// Where a tensor's data are: found and in range, but not opened.
@@ -260,16 +285,35 @@ impl ExternalData {
 
     fn file(&self, tensor: &TensorProto, path: &Path) -> Result<Bytes, ExternalError> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = files.get(path) {
-            return Ok(bytes.clone());
+        let file = match files.entry(path.to_owned()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let bytes = map::read(path, self.options.mode);
+                let bytes = bytes.map_err(|error| ExternalError::Read {
+                    tensor: name(tensor),
+                    path: path.to_owned(),
+                    error,
+                })?;
+                entry.insert(DataFile {
+                    bytes,
+                    digest: None,
+                })
+            }
+        };
+        if let Some(stated) = reference(tensor)?.checksum {
+            let found = file
+                .digest
+                .get_or_insert_with(|| sha1_smol::Sha1::from(&file.bytes).digest().to_string());
+            if !found.eq_ignore_ascii_case(stated.trim()) {
+                return Err(ExternalError::Checksum {
+                    tensor: name(tensor),
+                    path: path.to_owned(),
+                    stated,
+                    found: found.clone(),
+                });
+            }
         }
-        let bytes = map::read(path, self.options.mode).map_err(|error| ExternalError::Read {
-            tensor: name(tensor),
-            path: path.to_owned(),
-            error,
-        })?;
-        files.insert(path.to_owned(), bytes.clone());
-        Ok(bytes)
+        Ok(file.bytes.clone())
     }
 }
 

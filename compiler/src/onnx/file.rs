@@ -103,14 +103,15 @@ impl ModelFile {
     }
 }
 
+/// What tells that a file is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     len: u64,
     modified: SystemTime,
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Option<Self> {
+    pub(super) fn of(metadata: &Metadata) -> Option<Self> {
         Some(Self {
             len: metadata.len(),
             modified: metadata.modified().ok()?,

@@ -21,12 +21,12 @@ mod wire;
 mod write;
 
 pub use decode::{DecodeError, Decoded, Limits, MAX_DEPTH, decode, decode_with, unknown_fields};
-pub use encode::{EncodeError, MAX_MODEL_BYTES, encode};
+pub use encode::{EncodeError, MAX_MODEL_BYTES, encode, encode_unbounded};
 pub use external::{
     ExternalData, ExternalError, ExternalOptions, ExternalPlace, ExternalReference, reference,
 };
 pub use file::{ModelFile, OnnxError, OpenOptions, open, open_with};
-pub use map::{ReadMode, SMALL_FILE};
+pub use map::{ReadMode, SMALL_FILE, changed_files, map_has_failed, stop_on_map_fault};
 pub use scan::{LISTED_UNKNOWN_FIELDS, UnknownField, UnknownFields};
 pub use side_file::{SIDE_FILE_ALIGNMENT, SIDE_FILE_THRESHOLD, SideFile, split, write_external};
 pub use tensor_data::{

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aliased;
+pub mod random;
 
 use std::{fs, path::Path};
 
@@ -70,6 +71,19 @@ impl Builder {
             name: Some(name.into()),
             dims: shape.to_vec(),
             data_type: Some(DataType::Float as i32),
+            raw_data: Some(Bytes::from(raw)),
+            ..TensorProto::default()
+        });
+        name.into()
+    }
+
+    /// Adds a vector of integers, as Pad and Reshape take them.
+    pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.into()),
+            dims: vec![values.len() as i64],
+            data_type: Some(DataType::Int64 as i32),
             raw_data: Some(Bytes::from(raw)),
             ..TensorProto::default()
         });

@@ -198,6 +198,15 @@ impl Dataset {
                 wanted: "all inputs must have the same number of samples",
             });
         }
+        // There could be more of them than there is memory to count them in.
+        if let Some(empty) = columns.iter().find(|c| c.sample.contains(&0)) {
+            return Err(DataError::Shape {
+                path: path.into(),
+                key: empty.key.clone(),
+                shape: format!("{}x{}", empty.count, show(&empty.sample)),
+                wanted: "a sample without elements cannot be an input",
+            });
+        }
         Self::new(path, Source::Columns(columns), count, labels, options)
     }
 

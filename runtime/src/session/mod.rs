@@ -1,18 +1,20 @@
 //! Runs models: the only code that uses tract.
 
 mod bind;
+mod blame;
 mod graph;
 mod guard;
 mod model;
 mod ops;
 mod plan;
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tract_onnx::tract_core::model::{TypedRunnableModel, TypedSimpleState};
+use tract_onnx::tract_core::plan::eval;
 use tract_onnx::tract_hir::internal::*;
 
 use crate::array::{elements, show};
@@ -96,10 +98,19 @@ impl Session {
             let datum = datum_of(&model, &input)?;
             bound.push((input, datum, binding));
         }
-        let fail = |stage, failure| failed(model.name, &nodes, stage, failure);
-        let folder = model.folder.and_then(Path::to_str);
-        let parsed =
-            guarded(|| parse(&framework, &proto, folder)).map_err(|f| fail(Stage::Load, f))?;
+        let fail = |stage, mut failure: Failure| {
+            if failure.node.is_none() {
+                failure.node = blame::culprit(&proto, |part| {
+                    guarded(|| {
+                        let parsed = parse(&framework, part)?;
+                        at_batch(&parsed, &bound, 1)?.into_optimized()
+                    })
+                    .is_ok()
+                });
+            }
+            failed(model.name, &nodes, stage, failure)
+        };
+        let parsed = guarded(|| parse(&framework, &proto)).map_err(|f| fail(Stage::Load, f))?;
         let baked = bound.iter().find_map(|(_, _, b)| match b.batch {
             Batch::Fixed(n) => Some(n),
             _ => None,
@@ -322,9 +333,23 @@ impl Runner<'_> {
         let tensors: TVec<TValue> = (session.inputs.iter().zip(inputs))
             .map(|(input, array)| session.tensor(input, array, first, filled))
             .collect::<Result<_, _>>()?;
+        // A panic does not say where it was.
+        let at = Cell::new(None);
         let start = Instant::now();
-        let values = guarded(|| self.state.run(tensors)).map_err(|f| session.failed(f))?;
-        Ok((values, start.elapsed()))
+        let values = guarded(|| {
+            self.state
+                .run_plan_with_eval(tensors, |context, state, node, inputs| {
+                    at.set(Some(node.id));
+                    eval(context, state, node, inputs)
+                })
+        });
+        let elapsed = start.elapsed();
+        let values = values.map_err(|mut failure| {
+            let node = at.get().map(|id| &session.plan.model().nodes[id].name);
+            failure.node = failure.node.or(node.cloned());
+            session.failed(failure)
+        })?;
+        Ok((values, elapsed))
     }
 }
 

@@ -1,7 +1,6 @@
 //! A model as the runtime sees it: bytes, and the inputs it declares.
 
 use std::fmt;
-use std::path::Path;
 
 use super::graph;
 use crate::Error;
@@ -13,27 +12,13 @@ pub struct Model<'a> {
     pub name: &'a str,
     /// The ONNX message.
     pub bytes: &'a [u8],
-    /// The folder that external data lie in; without it a model with external
-    /// data is refused. tract checks that no path leaves this folder.
-    pub folder: Option<&'a Path>,
 }
 
 impl<'a> Model<'a> {
-    /// A model without external data.
+    /// A model of these bytes. Its weights are in them: external data are
+    /// refused, since nothing here reads files that a model names.
     pub fn new(name: &'a str, bytes: &'a [u8]) -> Self {
-        Self {
-            name,
-            bytes,
-            folder: None,
-        }
-    }
-
-    /// The same model, its external data in `folder`.
-    pub fn in_folder(self, folder: &'a Path) -> Self {
-        Self {
-            folder: Some(folder),
-            ..self
-        }
+        Self { name, bytes }
     }
 
     /// The model's inputs that are no initializers.

@@ -25,9 +25,8 @@ const BATCH_LIMIT: usize = 8;
 pub(super) fn parse(
     framework: &tract_onnx::Onnx,
     proto: &ModelProto,
-    folder: Option<&str>,
 ) -> TractResult<InferenceModel> {
-    let parsed = framework.parse(proto, folder)?;
+    let parsed = framework.parse(proto, None)?;
     ensure!(
         parsed.unresolved_inputs.is_empty(),
         "nothing computes the value {}",
