@@ -200,6 +200,12 @@ pub struct ReceptiveField {
     /// Besides the local path, statistics of the whole plane flow in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub global_context: bool,
+    /// Branches of which one has units that see nothing (between the taps of a
+    /// transposed convolution) have met: the sizes are those of the hulls of
+    /// what the units of one row, and of one column, see together. A single
+    /// unit may see less.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hull: bool,
     /// How far apart the centres of the branches are that meet in this layer,
     /// in input pixels.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use compiler::facts::{Facts, Scope};
 use compiler::ir::{Expr, Graph, GraphError};
@@ -13,6 +13,7 @@ use crate::information::{Information, weight_reports};
 use crate::layers::Walk;
 use crate::receptive::{Fields, Layout};
 use crate::report::{Analysis, OutputField, SCHEMA};
+use crate::unit::OneSample;
 
 /// What an analysis depends on besides the model.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +103,9 @@ pub struct Study<'a> {
     /// Receptive fields.
     pub fields: Fields,
     pub(crate) layout: Layout,
-    options: Options,
+    pub(crate) options: Options,
+    /// Made when the first question about a single unit is asked.
+    pub(crate) one: OnceLock<OneSample>,
 }
 
 impl<'a> Study<'a> {
@@ -131,6 +134,7 @@ impl<'a> Study<'a> {
             facts,
             fields,
             options: options.clone(),
+            one: OnceLock::new(),
         })
     }
 

@@ -1,10 +1,13 @@
 //! The answer to "what does this unit see?".
 
-use compiler::ir::{NodeId, ValueId};
+use std::collections::HashMap;
+
+use compiler::facts::{Facts, Scope};
+use compiler::ir::{Expr, NodeId};
 use serde::Serialize;
 
 use crate::number::{Exact, Real};
-use crate::receptive::{AxisSight, InputAxis, Rectangle, Sight, UnitError, seen};
+use crate::receptive::{AxisSight, Fields, InputAxis, Reader, Rectangle, Sight, UnitError};
 use crate::study::Study;
 
 /// What one unit of a layer sees of an input, by spatial axis of the input.
@@ -35,10 +38,47 @@ pub struct Unit {
     pub global_context: bool,
 }
 
+/// What the questions about single units are answered from.
+pub(crate) struct OneSample {
+    /// Facts and fields of a batch of one, where the model leaves it open.
+    single: Option<(Facts, Fields)>,
+    reader: Reader,
+}
+
+impl OneSample {
+    fn of(study: &Study) -> Self {
+        let batch = study.graph.inputs.iter().filter_map(|&input| {
+            let shape = study.facts.value(input).shape.as_ref()?;
+            let (first, rest) = shape.split_first()?;
+            let rest: Vec<i64> = rest.iter().map(Expr::as_i64).collect::<Option<_>>()?;
+            let name = study.graph.value(input).name.clone();
+            (first.as_i64().is_none()).then(|| (name, [vec![1], rest].concat()))
+        });
+        let mut input_shapes: HashMap<String, Vec<i64>> = batch.collect();
+        let open = !input_shapes.is_empty();
+        input_shapes.extend(study.options.input_shapes.clone());
+        let scope = Scope {
+            input_shapes,
+            ..Scope::default()
+        };
+        let facts = open.then(|| study.model.facts(&scope).ok()).flatten();
+        let single = facts.map(|facts| {
+            let fields = Fields::trace(study.graph, &facts);
+            (facts, fields)
+        });
+        let (facts, fields) = single
+            .as_ref()
+            .map_or((&study.facts, &study.fields), |(a, b)| (a, b));
+        let reader = Reader::new(study.graph, facts, fields);
+        Self { single, reader }
+    }
+}
+
 impl Study<'_> {
     /// What the unit at `position` of a node's first output sees; without a
     /// position the middle one. The position has one number for each axis of
-    /// the output along which the view moves (height and width).
+    /// the output along which the view moves (height and width). Where the
+    /// model leaves the size of the batch open it is taken as one.
     ///
     /// # Errors
     /// [`UnitError`].
@@ -49,25 +89,32 @@ impl Study<'_> {
         let outputs = &self.graph.node(id).outputs;
         let value = *outputs.iter().flatten().next().ok_or_else(missing)?;
         let output = self.graph.value(value).name.clone();
+        let one = self.one.get_or_init(|| OneSample::of(self));
+        let (facts, fields) = one
+            .single
+            .as_ref()
+            .map_or((&self.facts, &self.fields), |(a, b)| (a, b));
         let (input, traced) = self
             .layout
-            .seen_by(&self.fields, value)
+            .seen_by(fields, value)
             .ok_or_else(|| UnitError::NoImage(node.to_owned()))?;
-        let sizes = self.sizes(value)?;
-        let sights: Vec<Option<&AxisSight>> =
-            traced.iter().map(|&a| self.fields.of(value, a)).collect();
+        let shape = facts.value(value).shape.as_ref();
+        let sizes: Vec<i64> = shape
+            .and_then(|s| s.iter().map(Expr::as_i64).collect())
+            .ok_or_else(|| UnitError::Symbolic(output.clone()))?;
+        let sights: Vec<Option<&AxisSight>> = traced.iter().map(|&a| fields.of(value, a)).collect();
         let axes = moving(&sights);
         let places = self.places(node, &sizes, &axes, position)?;
         let mut units: Rectangle = sizes.iter().map(|&s| (0, s - 1)).collect();
         for (&axis, &place) in axes.iter().zip(&places) {
             units[axis] = (place, place);
         }
-        let found = seen(self.graph, &self.facts, &self.fields, value, &units)?;
+        let found = one.reader.seen(value, &units)?;
         let read = traced
             .first()
             .and_then(|a| found.inputs.get(a.input)?.clone());
         let rectangle = read.and_then(|r| traced.iter().map(|a| r.get(a.axis).copied()).collect());
-        let fields: Vec<Option<(i64, i64)>> = sights
+        let seen: Vec<Option<(i64, i64)>> = sights
             .iter()
             .map(|sight| match &(*sight)?.sight {
                 Sight::Local { axis, field } => {
@@ -85,21 +132,14 @@ impl Study<'_> {
             input: input.clone(),
             image: self.image(input, traced)?,
             rectangle,
-            centre: fields.iter().map(|f| f.map(middle)).collect(),
-            field: fields,
+            centre: seen.iter().map(|f| f.map(middle)).collect(),
+            field: seen,
             effective_sigma: sights
                 .iter()
                 .map(|s| (*s).and_then(|s| s.size().map(|_| Real(s.variance.sqrt()))))
                 .collect(),
             global_context: found.context || sights.iter().flatten().any(|s| s.context),
         })
-    }
-
-    fn sizes(&self, value: ValueId) -> Result<Vec<i64>, UnitError> {
-        let shape = self.facts.value(value).shape.as_ref();
-        shape
-            .and_then(|s| s.iter().map(compiler::ir::Expr::as_i64).collect())
-            .ok_or_else(|| UnitError::Symbolic(self.graph.value(value).name.clone()))
     }
 
     fn image(&self, input: &str, axes: &[InputAxis]) -> Result<Vec<i64>, UnitError> {
@@ -119,6 +159,8 @@ impl Study<'_> {
     ) -> Result<Vec<i64>, UnitError> {
         let along: Vec<i64> = axes.iter().map(|&a| sizes[a]).collect();
         let places = match given {
+            // What sees all of the input everywhere has one unit.
+            Some(given) if along.is_empty() && given.iter().all(|&p| p == 0) => Vec::new(),
             Some(given) => given.to_vec(),
             None => along.iter().map(|s| s / 2).collect(),
         };

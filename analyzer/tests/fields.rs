@@ -4,7 +4,7 @@
 #[path = "../src/testing.rs"]
 mod testing;
 
-use analyzer::receptive::{InputAxis, Sight, seen};
+use analyzer::receptive::{InputAxis, Reader, Sight};
 use analyzer::{Options, Study};
 use proptest::prelude::*;
 use testing::{A, Net};
@@ -25,7 +25,7 @@ enum Layer {
     Shrink(i64),
     DepthToSpace,
     SpaceToDepth,
-    Pad([i64; 4]),
+    Pad([i64; 4], usize),
     Slice(i64, i64, i64),
     Flip,
     /// A branch of one convolution that keeps the size, joined again.
@@ -39,16 +39,15 @@ fn layer() -> impl Strategy<Value = Layer> {
             .prop_map(|(k, s, d, p)| Layer::Conv(k, s, d, p)),
         2 => (1i64..4, 1i64..4, 0i64..2, any::<bool>())
             .prop_map(|(k, s, p, max)| Layer::Pool(k, s, p.min(k - 1), max)),
-        // Kernels no shorter than the stride, undilated: a field with holes that
-        // meets another branch is told as its hull, which is not exact.
-        2 => (kernel(), 1i64..4, 0i64..2)
-            .prop_map(|(k, s, p)| Layer::Deconv(k.map(|k| k.max(s)), s, 1, p)),
+        2 => (kernel(), 1i64..4, 1i64..3, 0i64..2)
+            .prop_map(|(k, s, d, p)| Layer::Deconv(k, s, d, p)),
         1 => (2i64..4).prop_map(Layer::Nearest),
         1 => (2i64..4).prop_map(Layer::Linear),
         1 => (2i64..4).prop_map(Layer::Shrink),
         1 => Just(Layer::DepthToSpace),
         1 => Just(Layer::SpaceToDepth),
-        1 => [0i64..3, 0i64..3, 0i64..3, 0i64..3].prop_map(Layer::Pad),
+        2 => ([0i64..3, 0i64..3, 0i64..3, 0i64..3], 0usize..4)
+            .prop_map(|(p, mode)| Layer::Pad(p, mode)),
         1 => (0i64..3, 0i64..3, 1i64..3).prop_map(|(a, b, s)| Layer::Slice(a, b, s)),
         1 => Just(Layer::Flip),
         2 => (1i64..5, 1i64..3, any::<bool>()).prop_map(|(k, d, c)| Layer::Branch(k, d, c)),
@@ -60,6 +59,9 @@ fn layer() -> impl Strategy<Value = Layer> {
 struct Unit {
     pixels: u128,
     cut: [bool; 2],
+    /// A mirrored, repeated or wrapped border flows in: pixels elsewhere than
+    /// in the field, which is told as if there were none.
+    border: bool,
 }
 
 impl Unit {
@@ -67,6 +69,7 @@ impl Unit {
         Self {
             pixels: self.pixels | other.pixels,
             cut: [0, 1].map(|a| self.cut[a] || other.cut[a]),
+            border: self.border || other.border,
         }
     }
 
@@ -93,7 +96,7 @@ impl Grid {
             units: pixels
                 .map(|p| Unit {
                     pixels: 1 << p,
-                    cut: [false; 2],
+                    ..Unit::default()
                 })
                 .collect(),
         }
@@ -301,15 +304,35 @@ impl Made {
                 self.grid = grid.read(size.map(|n| n / 2), |_, o| vec![2 * o, 2 * o + 1]);
                 self.channels *= 4;
             }
-            Layer::Pad(p) => {
+            Layer::Pad(p, mode) => {
                 let out = [0, 1].map(|a| size[a] + p[a] + p[a + 2]);
-                if !fits(out) {
+                let longest = p.iter().copied().max().unwrap_or_default();
+                // Only `wrap` and `edge` may pad by more than there is.
+                let mode = ["constant", "edge", "reflect", "wrap"][mode];
+                if !fits(out) || size.iter().any(|&n| longest >= n) {
                     return;
                 }
                 let pads = self.next();
                 self.change(|net| net.ints(&pads, &[0, 0, p[0], p[1], 0, 0, p[2], p[3]]));
-                self.value = self.node("Pad", &[&pads], &[]);
-                self.grid = grid.read(out, |a, o| vec![o - p[a]]);
+                self.value = self.node("Pad", &[&pads], &[("mode", A::S(mode))]);
+                self.grid = grid.read(out, |a, o| {
+                    let (at, n) = (o - p[a], size[a]);
+                    vec![match mode {
+                        "edge" => at.clamp(0, n - 1),
+                        "wrap" => (at + n) % n,
+                        "reflect" if at < 0 => -at,
+                        "reflect" if at >= n => 2 * (n - 1) - at,
+                        _ => at,
+                    }]
+                });
+                if mode != "constant" {
+                    for (i, unit) in self.grid.units.iter_mut().enumerate() {
+                        let o = i64::try_from(i).unwrap();
+                        let place = [o / out[1], o % out[1]];
+                        let inside = |a: usize| (0..size[a]).contains(&(place[a] - p[a]));
+                        unit.border |= !inside(0) || !inside(1);
+                    }
+                }
             }
             Layer::Slice(begin, end, step) => {
                 let out = size.map(|n| (n - begin - end + step - 1).div_euclid(step));
@@ -385,12 +408,17 @@ fn check(layers: &[Layer]) -> Result<(), TestCaseError> {
     let channels = study.facts.value(value).shape.as_ref().unwrap()[1]
         .as_i64()
         .unwrap();
+    let reader = Reader::new(study.graph, &study.facts, &study.fields);
     for (y, x) in (0..shape[0]).flat_map(|y| (0..shape[1]).map(move |x| (y, x))) {
         let unit = grid.at(y, x);
         let units = vec![(0, 0), (0, channels - 1), (y, y), (x, x)];
-        let found = seen(study.graph, &study.facts, &study.fields, value, &units).unwrap();
+        let found = reader.seen(value, &units).unwrap();
         let found = found.inputs[0].as_ref().map(|r| [r[2], r[3]]);
         prop_assert_eq!(found, unit.hull(), "what unit ({}, {}) sees", y, x);
+        let ragged = [2, 3].map(|axis| {
+            let sight = study.fields.of(value, InputAxis { input: 0, axis });
+            sight.is_some_and(|s| s.ragged)
+        });
         for (a, o) in [y, x].into_iter().enumerate() {
             let axis = InputAxis {
                 input: 0,
@@ -404,10 +432,13 @@ fn check(layers: &[Layer]) -> Result<(), TestCaseError> {
             };
             prop_assert_eq!(*axis, a + 2);
             let wide = field.at(o);
-            if let Some(hull) = unit.hull() {
+            if let Some(hull) = unit.hull()
+                && !unit.border
+            {
                 let (lo, hi) = wide.unwrap();
                 prop_assert!(lo <= hull[a].0 && hull[a].1 <= hi);
-                if unit.cut == [false; 2] {
+                // Of ragged branches the hull over a row or column is told, and said to be one.
+                if unit.cut == [false; 2] && ragged != [true; 2] {
                     prop_assert_eq!((lo, hi), hull[a], "the field of unit {} along {}", o, a);
                 }
                 prop_assert!(hi - lo < field.size());

@@ -3,6 +3,7 @@
 
 mod filters;
 mod growth;
+mod one_sided;
 mod pairs;
 mod reach;
 mod tensors;
@@ -15,6 +16,7 @@ use crate::report::Layer;
 use crate::study::Study;
 
 pub use filters::FilterReport;
+pub use one_sided::OneSided;
 pub use tensors::WeightReport;
 pub(crate) use tensors::weight_reports;
 
@@ -25,6 +27,9 @@ pub struct Information {
     pub growth: Vec<Stage>,
     /// Layers whose window steps over positions or never overlaps.
     pub without_overlap: Vec<NoOverlap>,
+    /// Windows whose padding is one-sided, with the shift added up along the
+    /// path.
+    pub one_sided: Vec<OneSided>,
     /// Windows over an input whose units see more than the image already
     /// (Richter et al. 2021): they cannot learn anything spatial any more.
     pub unproductive: Vec<Extent>,
@@ -49,6 +54,7 @@ impl Information {
         Self {
             growth: growth::stages(layers),
             without_overlap: layers.iter().filter_map(NoOverlap::of).collect(),
+            one_sided: layers.iter().filter_map(OneSided::of).collect(),
             unproductive: reach::unproductive(graph, facts, fields, &study.layout),
             blind: reach::blind(graph, facts, fields, &study.layout),
             linear_pairs: pairs::linear_pairs(graph, facts),

@@ -54,6 +54,12 @@ impl Field {
         sizes.max().unwrap_or(0)
     }
 
+    /// Whether there are units that see nothing (between the taps of a
+    /// transposed window that is shorter than its stride, or dilated).
+    pub fn has_holes(&self) -> bool {
+        self.phases.contains(&None)
+    }
+
     /// Positions from one unit to the next.
     pub fn jump(&self) -> Ratio<i64> {
         Ratio::new(self.advance, self.period())

@@ -18,4 +18,4 @@ pub use field::Field;
 pub use sight::{AxisSight, Sight};
 pub use taps::Taps;
 pub use trace::{Fields, InputAxis};
-pub use unit::{Rectangle, Seen, UnitError, seen};
+pub use unit::{Reader, Rectangle, Seen, UnitError, seen};

@@ -1,5 +1,7 @@
 //! Sets of positions along an axis.
 
+use compiler::ops::Outside;
+
 use super::taps::Taps;
 
 /// Of more units than this at once the taps are not looked at one by one.
@@ -72,12 +74,21 @@ impl Ranges {
 
     /// The positions below `size` that these output positions read. Of very
     /// many units their hull is taken.
-    pub fn back(&self, taps: &Taps, size: i64) -> Self {
+    pub fn back(&self, taps: &Taps, size: i64, outside: Outside) -> Self {
         let mut read = Vec::new();
         for &(lo, hi) in &self.0 {
             if hi.saturating_sub(lo) > MAX_UNITS {
                 let (first, last) = taps.map.back(lo, hi);
                 read.push((first.max(0), last.min(size - 1)));
+                continue;
+            }
+            if outside != Outside::Nothing {
+                let folded = (lo..=hi).filter_map(|o| taps.at(o)).flat_map(|p| {
+                    // What is as far outside as the input is long reads the same again.
+                    let count = p.count.min(2 * size + 2);
+                    (0..count).filter_map(move |i| outside.position(p.first + i * p.step, size))
+                });
+                read.extend(folded.map(|p| (p, p)));
                 continue;
             }
             for found in (lo..=hi).filter_map(|o| taps.at(o)?.within(size)) {

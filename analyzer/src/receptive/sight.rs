@@ -49,6 +49,11 @@ pub struct AxisSight {
     pub incomplete: Option<Arc<str>>,
     /// How far apart the centres of the branches are that met in this value.
     pub misalignment: Option<Ratio<i64>>,
+    /// Branches have met of which one has units that see nothing. Where that
+    /// is so along two axes, which branch a unit sees depends on its place
+    /// along both, and the field of an axis is the hull of what all units at
+    /// one place along it see together.
+    pub ragged: bool,
 }
 
 impl AxisSight {
@@ -68,6 +73,7 @@ impl AxisSight {
             context: false,
             incomplete: None,
             misalignment: None,
+            ragged: false,
         }
     }
 
@@ -185,6 +191,7 @@ impl AxisSight {
             .max_by_key(|s| (*s.numer()).unsigned_abs())
             .unwrap_or_default();
         joined.context = all().any(|s| s.context);
+        joined.ragged = all().any(|s| s.ragged || s.field().is_some_and(Field::has_holes));
         joined.incomplete = all().find_map(|s| s.incomplete.clone());
         let local: Vec<&Branch> = branches
             .iter()

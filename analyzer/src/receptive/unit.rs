@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use compiler::facts::Facts;
 use compiler::ir::{Graph, NodeId, ValueId};
-use compiler::ops::{Path, Window};
+use compiler::ops::{Inner, Outside, Path, Window};
 
 use super::ranges::Ranges;
 use super::sight::{Sight, Step};
+use super::taps::Taps;
 use super::trace::Fields;
 
 /// First and last position an axis.
@@ -58,7 +59,7 @@ pub struct Seen {
 }
 
 /// What the units of `value` inside `units` see of the graph inputs: the hull
-/// of all positions read, followed backwards through every node.
+/// of all positions read. For many questions about one graph see [`Reader`].
 ///
 /// # Errors
 /// [`UnitError::Symbolic`] and [`UnitError::Gap`].
@@ -69,27 +70,7 @@ pub fn seen(
     value: ValueId,
     units: &Rectangle,
 ) -> Result<Seen, UnitError> {
-    let mut walk = Walk {
-        graph,
-        facts,
-        fields,
-        regions: HashMap::from([(
-            value,
-            Region(vec![units.iter().map(|r| Ranges::of(r.0, r.1)).collect()]),
-        )]),
-        context: false,
-    };
-    for &id in facts.sorted.iter().rev() {
-        walk.node(id)?;
-    }
-    Ok(Seen {
-        inputs: graph
-            .inputs
-            .iter()
-            .map(|v| walk.regions.get(v)?.hull())
-            .collect(),
-        context: walk.context,
-    })
+    Reader::new(graph, facts, fields).seen(value, units)
 }
 
 /// Regions of more boxes than this become one.
@@ -105,18 +86,17 @@ struct Region(Vec<Box>);
 
 impl Region {
     fn add(&mut self, new: Box) {
+        let within = |a: &Box, b: &Box| a.iter().zip(b).all(|(a, b)| b.contains(a));
+        if self.0.iter().any(|known| within(&new, known)) {
+            return;
+        }
+        self.0.retain(|known| !within(known, &new));
         for known in &mut self.0 {
-            let differ: Vec<usize> = (0..known.len().min(new.len()))
-                .filter(|&a| !known[a].contains(&new[a]))
-                .collect();
-            match *differ {
-                [] => return,
-                // The same along all other axes: together they are a box.
-                [axis] if (0..new.len()).all(|a| a == axis || known[a] == new[a]) => {
-                    known[axis] = known[axis].union(&new[axis]);
-                    return;
-                }
-                _ => {}
+            let mut differ = (0..known.len()).filter(|&a| known[a] != new[a]);
+            // The same along all other axes: together they are a box.
+            if let (Some(axis), None) = (differ.next(), differ.next()) {
+                known[axis] = known[axis].union(&new[axis]);
+                return;
             }
         }
         self.0.push(new);
@@ -138,106 +118,180 @@ impl Region {
     }
 }
 
-struct Walk<'a> {
-    graph: &'a Graph,
-    facts: &'a Facts,
-    fields: &'a Fields,
-    regions: HashMap<ValueId, Region>,
-    context: bool,
+/// What every node of a graph reads, for walks backwards from single units.
+#[derive(Debug)]
+pub struct Reader {
+    inputs: Vec<ValueId>,
+    /// The outputs, from the last back to the first.
+    outputs: Vec<Output>,
 }
 
-impl Walk<'_> {
-    fn node(&mut self, id: NodeId) -> Result<(), UnitError> {
-        let outputs = &self.graph.node(id).outputs;
-        for (index, output) in outputs.iter().enumerate() {
-            let Some(units) = output.and_then(|v| self.regions.get(&v)).cloned() else {
-                continue;
-            };
-            self.output(id, index, &units)?;
-        }
-        Ok(())
-    }
+#[derive(Debug)]
+struct Output {
+    value: ValueId,
+    /// A node whose reading is not known spoils only what depends on it.
+    reads: Result<Vec<Read>, UnitError>,
+}
 
-    fn output(&mut self, id: NodeId, index: usize, units: &Region) -> Result<(), UnitError> {
-        let node = self.graph.node(id);
-        let name = self.graph.node_name(id);
-        let gap = |reason: String| UnitError::Gap {
-            node: name.clone(),
-            reason,
-        };
-        if !self.facts.nested(id).is_empty() {
-            return Err(gap("what its subgraphs read is not followed".into()));
-        }
-        let cx = self.facts.cx(self.graph, id, &name);
-        let out = self.facts.outputs_of(self.graph, id);
-        let operator = self.facts.operator(id).ok_or_else(|| {
-            gap(self
-                .facts
-                .gap(id)
-                .map_or_else(|| "it is not known".into(), |g| g.0.clone()))
-        })?;
-        let reach = operator.reach(&cx, &out, index).map_err(|g| gap(g.0))?;
-        let window = operator.window(&cx);
-        for (slot, value) in node.inputs.iter().enumerate() {
-            let (Some(value), Some(Some(path))) = (*value, reach.0.get(slot)) else {
-                continue;
-            };
-            if self.facts.value(value).is_constant() || !self.fields.depends(value) {
-                continue;
-            }
-            let sizes = self.sizes(value)?;
-            let output = node.outputs.get(index).copied().flatten();
-            if output.is_some_and(|o| self.only_context(value, o, path, window.as_ref(), &sizes)) {
-                self.context = true;
-                continue;
-            }
-            self.context |= path.context;
-            for units in &units.0 {
-                if let Some(read) = back(path, window.as_ref(), &sizes, units) {
-                    self.regions.entry(value).or_default().add(read);
+/// How an output reads a value.
+#[derive(Debug)]
+struct Read {
+    value: ValueId,
+    /// By axis of the value, with its size.
+    axes: Vec<(Along, i64)>,
+    outside: Outside,
+    context: bool,
+    /// It only brings in whole axes where other inputs are local.
+    only_context: bool,
+}
+
+/// How an axis is read.
+#[derive(Debug)]
+enum Along {
+    /// Along an axis of the output.
+    Follow(usize, Taps),
+    /// It is inside a merged axis of the output.
+    Inner {
+        output: usize,
+        spread: i64,
+    },
+    Whole,
+}
+
+impl Reader {
+    /// Looks at every node once.
+    pub fn new(graph: &Graph, facts: &Facts, fields: &Fields) -> Self {
+        let mut outputs = Vec::new();
+        for &id in facts.sorted.iter().rev() {
+            for (index, output) in graph.node(id).outputs.iter().enumerate() {
+                if let Some(value) = *output
+                    && fields.depends(value)
+                {
+                    let reads = reads(graph, facts, fields, id, index);
+                    outputs.push(Output { value, reads });
                 }
             }
         }
-        Ok(())
+        Self {
+            inputs: graph.inputs.clone(),
+            outputs,
+        }
     }
 
-    fn sizes(&self, value: ValueId) -> Result<Vec<i64>, UnitError> {
-        let shape = self.facts.value(value).shape.as_ref();
-        shape
-            .and_then(|s| s.iter().map(|d| d.as_i64()).collect())
-            .ok_or_else(|| UnitError::Symbolic(self.graph.value(value).name.clone()))
-    }
-
-    /// Whether an input only brings in whole axes where other inputs are local.
-    fn only_context(
-        &self,
-        input: ValueId,
-        output: ValueId,
-        path: &Path,
-        window: Option<&Window>,
-        sizes: &[i64],
-    ) -> bool {
-        let known: Vec<Option<i64>> = sizes.iter().map(|&s| Some(s)).collect();
-        self.fields.spatial().iter().flatten().any(|&axis| {
-            let (Some(before), Some(after)) =
-                (self.fields.of(input, axis), self.fields.of(output, axis))
-            else {
-                return false;
+    /// What the units of `value` inside `units` see of the graph inputs: the
+    /// hull of all positions read, followed backwards through every node.
+    ///
+    /// # Errors
+    /// [`UnitError::Symbolic`] and [`UnitError::Gap`].
+    pub fn seen(&self, value: ValueId, units: &Rectangle) -> Result<Seen, UnitError> {
+        let first = units.iter().map(|r| Ranges::of(r.0, r.1)).collect();
+        let mut regions = HashMap::from([(value, Region(vec![first]))]);
+        let mut context = false;
+        for output in &self.outputs {
+            let Some(units) = regions.get(&output.value).cloned() else {
+                continue;
             };
-            let step = Step {
-                path,
-                window,
-                sizes: &known,
-                whole: self.fields.input_size(axis),
-            };
-            before.through(&step).sight == Sight::Whole && after.sight != Sight::Whole
+            for read in output.reads.as_ref().map_err(Clone::clone)? {
+                context |= read.context || read.only_context;
+                if read.only_context {
+                    continue;
+                }
+                for units in &units.0 {
+                    if let Some(positions) = read.back(units) {
+                        regions.entry(read.value).or_default().add(positions);
+                    }
+                }
+            }
+        }
+        let hull = |v| regions.get(v).and_then(Region::hull);
+        Ok(Seen {
+            inputs: self.inputs.iter().map(hull).collect(),
+            context,
         })
     }
 }
 
-/// The positions of an input that those of the output read; `None` where they
-/// read nothing, or only padding.
-fn back(path: &Path, window: Option<&Window>, sizes: &[i64], units: &Box) -> Option<Box> {
+/// What one output of a node reads.
+fn reads(
+    graph: &Graph,
+    facts: &Facts,
+    fields: &Fields,
+    id: NodeId,
+    index: usize,
+) -> Result<Vec<Read>, UnitError> {
+    let node = graph.node(id);
+    let name = graph.node_name(id);
+    let gap = |reason: String| UnitError::Gap {
+        node: name.clone(),
+        reason,
+    };
+    if !facts.nested(id).is_empty() {
+        return Err(gap("what its subgraphs read is not followed".into()));
+    }
+    let operator = facts.operator(id).ok_or_else(|| {
+        gap(facts
+            .gap(id)
+            .map_or_else(|| "it is not known".into(), |g| g.0.clone()))
+    })?;
+    let cx = facts.cx(graph, id, &name);
+    let reach = operator.reach(&cx, &facts.outputs_of(graph, id), index);
+    let reach = reach.map_err(|g| gap(g.0))?;
+    let window = operator.window(&cx);
+    let output = node.outputs.get(index).copied().flatten();
+    let mut reads = Vec::new();
+    for (slot, value) in node.inputs.iter().enumerate() {
+        let (Some(value), Some(Some(path))) = (*value, reach.0.get(slot)) else {
+            continue;
+        };
+        if facts.value(value).is_constant() || !fields.depends(value) {
+            continue;
+        }
+        let sizes = sizes(graph, facts, value)?;
+        reads.push(Read {
+            value,
+            axes: along(path, window.as_ref(), &sizes),
+            outside: path.outside,
+            context: path.context,
+            only_context: output
+                .is_some_and(|o| only_context(fields, value, o, path, window.as_ref(), &sizes)),
+        });
+    }
+    Ok(reads)
+}
+
+fn sizes(graph: &Graph, facts: &Facts, value: ValueId) -> Result<Vec<i64>, UnitError> {
+    let shape = facts.value(value).shape.as_ref();
+    shape
+        .and_then(|s| s.iter().map(|d| d.as_i64()).collect())
+        .ok_or_else(|| UnitError::Symbolic(graph.value(value).name.clone()))
+}
+
+/// Whether an input only brings in whole axes where other inputs are local.
+fn only_context(
+    fields: &Fields,
+    input: ValueId,
+    output: ValueId,
+    path: &Path,
+    window: Option<&Window>,
+    sizes: &[i64],
+) -> bool {
+    let known: Vec<Option<i64>> = sizes.iter().map(|&s| Some(s)).collect();
+    fields.spatial().iter().flatten().any(|&axis| {
+        let (Some(before), Some(after)) = (fields.of(input, axis), fields.of(output, axis)) else {
+            return false;
+        };
+        let step = Step {
+            path,
+            window,
+            sizes: &known,
+            whole: fields.input_size(axis),
+        };
+        before.through(&step).sight == Sight::Whole && after.sight != Sight::Whole
+    })
+}
+
+/// How each axis of an input is read.
+fn along(path: &Path, window: Option<&Window>, sizes: &[i64]) -> Vec<(Along, i64)> {
     let known: Vec<Option<i64>> = sizes.iter().map(|&s| Some(s)).collect();
     let step = Step {
         path,
@@ -245,20 +299,36 @@ fn back(path: &Path, window: Option<&Window>, sizes: &[i64], units: &Box) -> Opt
         sizes: &known,
         whole: None,
     };
-    let along = |(axis, &size): (usize, &i64)| {
-        let read = match path.follower(axis) {
-            Some((to, map)) => units.get(to)?.back(&step.taps(to, map), size),
-            None => match path.inner.iter().find(|i| i.axis == axis) {
-                Some(&compiler::ops::Inner {
-                    output,
-                    spread: Some(spread),
-                    ..
-                }) => units.get(output)?.folded(spread, size),
-                Some(_) => Ranges::of(0, size - 1),
-                None => Ranges::of(0, size - 1),
-            },
-        };
-        (!read.is_empty()).then_some(read)
+    let how = |axis| match path.follower(axis) {
+        Some((to, map)) => Along::Follow(to, step.taps(to, map)),
+        None => match path.inner.iter().find(|i| i.axis == axis) {
+            Some(&Inner {
+                output,
+                spread: Some(spread),
+                ..
+            }) => Along::Inner { output, spread },
+            _ => Along::Whole,
+        },
     };
-    sizes.iter().enumerate().map(along).collect()
+    sizes
+        .iter()
+        .enumerate()
+        .map(|(a, &n)| (how(a), n))
+        .collect()
+}
+
+impl Read {
+    /// The positions that those of the output read; `None` where they read
+    /// nothing, or only padding.
+    fn back(&self, units: &Box) -> Option<Box> {
+        let read = self.axes.iter().map(|(along, size)| {
+            let read = match along {
+                Along::Follow(to, taps) => units.get(*to)?.back(taps, *size, self.outside),
+                Along::Inner { output, spread } => units.get(*output)?.folded(*spread, *size),
+                Along::Whole => Ranges::of(0, size - 1),
+            };
+            (!read.is_empty()).then_some(read)
+        });
+        read.collect()
+    }
 }

@@ -3,7 +3,8 @@
 
 use super::identity::data_type;
 use super::{
-    AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, output_shape, same_type,
+    AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, axis, output_shape,
+    same_type,
 };
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node};
@@ -169,6 +170,7 @@ impl Operator for Along {
                     axes,
                     context: false,
                     inner: Vec::new(),
+                    outside: Outside::Nothing,
                 }
             }
             (_, Some(at)) => {
@@ -181,6 +183,7 @@ impl Operator for Along {
                     axes,
                     context: false,
                     inner: Vec::new(),
+                    outside: Outside::Nothing,
                 }
             }
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, Node};
 
@@ -212,6 +212,7 @@ impl Operator for Einsum {
                 axes: axes.map(|i| follow(i).unwrap_or(AxisReach::Free)).collect(),
                 context: false,
                 inner: Vec::new(),
+                outside: Outside::Nothing,
             }));
         }
         Ok(Reach(paths))

@@ -2,7 +2,9 @@
 //! of most exporters; with it its fused and quantized forms.
 
 use super::reach::broadcast_path;
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, same_type, type_of};
+use super::{
+    AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, same_type, type_of,
+};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, DataType, Node, Shape};
 
@@ -123,6 +125,7 @@ impl Operator for Gemm {
                 axes,
                 context: false,
                 inner: Vec::new(),
+                outside: Outside::Nothing,
             })
         };
         let [a, b, c] = self.slots();

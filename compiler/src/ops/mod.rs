@@ -88,7 +88,7 @@ pub use identity::{Cast, Identity};
 pub use matmul::MatMul;
 pub use pad::{Pad, PadMode};
 pub use pool::{Pool, PoolKind};
-pub use reach::{AxisReach, Inner, Map, Path, Reach};
+pub use reach::{AxisReach, Inner, Map, Outside, Path, Reach};
 pub use registry::{OPS, Op, find};
 pub use reshape::Reshape;
 pub use softmax::Softmax;

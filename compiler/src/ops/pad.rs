@@ -2,7 +2,7 @@
 //! input (11 on), for some axes only (18 on).
 
 use super::moves::{self, offsets, sizes, strides};
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, axis, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::{Expr, FOLD_LIMIT, Node, Tensor};
 
@@ -98,22 +98,18 @@ impl Pad {
     /// The input position at a distance from the input's first, outside too;
     /// `None` in a constant border.
     fn source(&self, at: i64, size: i64) -> Option<Option<i64>> {
-        if (0..size).contains(&at) {
-            return Some(Some(at));
+        let outside = self.outside();
+        let empty = size == 0 && outside != Outside::Nothing;
+        (!empty).then(|| outside.position(at, size))
+    }
+
+    fn outside(&self) -> Outside {
+        match self.mode {
+            PadMode::Constant => Outside::Nothing,
+            PadMode::Edge => Outside::Edge,
+            PadMode::Wrap => Outside::Wrap,
+            PadMode::Reflect => Outside::Mirror,
         }
-        let inside = match self.mode {
-            PadMode::Constant => return Some(None),
-            _ if size == 0 => return None,
-            PadMode::Edge => at.clamp(0, size - 1),
-            PadMode::Wrap => at.rem_euclid(size),
-            PadMode::Reflect if size == 1 => 0,
-            PadMode::Reflect => {
-                let period = 2 * (size - 1);
-                let folded = at.rem_euclid(period);
-                folded.min(period - folded)
-            }
-        };
-        Some(Some(inside))
     }
 
     /// Positions in the input; those of the border are beyond its end.
@@ -163,7 +159,10 @@ impl Operator for Pad {
     /// is left out, as a border of zeros is.
     fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         let amounts = self.amounts(cx)?;
-        let mut path = Path::pointwise(amounts.len());
+        let mut path = Path {
+            outside: self.outside(),
+            ..Path::pointwise(amounts.len())
+        };
         for (axis, (begin, _)) in amounts.iter().enumerate() {
             let begin = begin
                 .as_i64()

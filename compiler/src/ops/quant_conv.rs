@@ -99,6 +99,7 @@ pub(super) fn channels_last_path(path: Path) -> Path {
             .collect(),
         context: path.context,
         inner: Vec::new(),
+        outside: path.outside,
     }
 }
 

@@ -113,6 +113,44 @@ pub struct Path {
     /// Axes of the input that no output axis follows, but of which an output
     /// position reads one position and no more.
     pub inner: Vec<Inner>,
+    /// What is read at positions before the input's first and behind its last.
+    pub outside: Outside,
+}
+
+/// What is read at positions outside an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outside {
+    /// Nothing of the input (zeros, another constant).
+    #[default]
+    Nothing,
+    /// The first or the last position.
+    Edge,
+    /// The positions mirrored at the first or last, which is not repeated.
+    Mirror,
+    /// The positions counted on from the other end.
+    Wrap,
+}
+
+impl Outside {
+    /// The position of an axis of `size` that is read at `position`.
+    pub fn position(self, position: i64, size: i64) -> Option<i64> {
+        if size <= 0 {
+            return None;
+        }
+        if (0..size).contains(&position) {
+            return Some(position);
+        }
+        match self {
+            Self::Nothing => None,
+            Self::Edge => Some(position.clamp(0, size - 1)),
+            Self::Wrap => Some(position.rem_euclid(size)),
+            Self::Mirror => {
+                let turn = (2 * (size - 1)).max(1);
+                let folded = position.rem_euclid(turn);
+                Some(folded.min(turn - folded).min(size - 1))
+            }
+        }
+    }
 }
 
 /// An axis of the input that is inside a merged axis of the output: (h, w) to
@@ -151,6 +189,7 @@ impl Path {
             axes,
             context: false,
             inner: Vec::new(),
+            outside: Outside::Nothing,
         }
     }
 
@@ -191,6 +230,7 @@ impl Path {
             axes: vec![AxisReach::Free; output_rank],
             context: false,
             inner: Vec::new(),
+            outside: Outside::Nothing,
         }
     }
 

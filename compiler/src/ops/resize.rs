@@ -1,7 +1,7 @@
 //! `Resize` (opset 10, 11, 13, 18, 19) and `Upsample` (opset 1, 7, 9).
 
 use super::resize_map::{Axis, Coordinates, Mode, Nearest, Scale};
-use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, axis, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Operator, Outside, Path, Reach, Role, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attrs, Expr, Node, Shape};
 
@@ -305,7 +305,15 @@ impl Operator for Resize {
         let targets = self.targets(cx)?;
         let regions = self.roi(cx, input.len())?;
         let crop = self.coordinates == Coordinates::TfCropAndResize;
-        let mut path = Path::pointwise(input.len());
+        let mut path = Path {
+            // A crop reads a constant outside, all else the border.
+            outside: if crop {
+                Outside::Nothing
+            } else {
+                Outside::Edge
+            },
+            ..Path::pointwise(input.len())
+        };
         for (i, target) in targets.iter().enumerate() {
             if !crop && target.scale == Some(Scale::ONE) {
                 continue;

@@ -1,7 +1,7 @@
 //! `Transpose`.
 
 use super::moves::{self, offsets, strides};
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, axis, same_type};
+use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, axis, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Node, Tensor};
 
@@ -71,6 +71,7 @@ impl Operator for Transpose {
                 .collect(),
             context: false,
             inner: Vec::new(),
+            outside: Outside::Nothing,
         }))
     }
 
