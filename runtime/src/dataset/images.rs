@@ -69,7 +69,8 @@ fn name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-fn is_image(path: &Path) -> bool {
+/// Whether a file's name says that it is an image.
+pub(super) fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }

@@ -5,6 +5,7 @@ mod images;
 mod npy;
 mod npz;
 mod options;
+mod picture;
 mod preprocess;
 mod resize;
 mod testset;
@@ -76,8 +77,8 @@ pub struct Dataset {
 
 impl Dataset {
     /// Opens `spec`: an `.npz` or `.npy` file, where `FILE:images,labels` names
-    /// the arrays; an ONNX `test_data_set` folder; or a folder of PNG and JPEG
-    /// images, one subfolder a class.
+    /// the arrays; an ONNX `test_data_set` folder; a PNG or JPEG image; or a
+    /// folder of them, one subfolder a class.
     ///
     /// # Errors
     /// [`DataError`], naming the file and what to do.
@@ -87,6 +88,10 @@ impl Dataset {
             path: path.into(),
             source,
         })?;
+        if metadata.is_file() && images::is_image(Path::new(path)) {
+            let files = vec![PathBuf::from(path)];
+            return Self::new(path, Source::Images(files), 1, None, options);
+        }
         if !metadata.is_dir() {
             return if Path::new(path).extension().is_some_and(|e| e == "npy") {
                 let column = npz::read_npy(path, options.max_bytes)?;
