@@ -201,6 +201,26 @@ impl Preprocessing {
     /// # Errors
     /// The file's name, and what to do.
     pub fn open_limited(&self, data: &str, limit: Option<usize>) -> anyhow::Result<Dataset> {
+        Ok(Dataset::open(data, &self.options(limit)?)?)
+    }
+
+    /// Opens a data set as pictures of the model's size, their colours as they
+    /// are stored.
+    ///
+    /// # Errors
+    /// The file's name, and what to do.
+    pub fn open_pictures(&self, data: &str) -> anyhow::Result<Dataset> {
+        let options = DataOptions {
+            scale: None,
+            mean: Vec::new(),
+            std: Vec::new(),
+            channels: runtime::dataset::Channels::default(),
+            ..self.options(self.samples)?
+        };
+        Ok(Dataset::open(data, &options)?)
+    }
+
+    fn options(&self, limit: Option<usize>) -> anyhow::Result<DataOptions> {
         let mut options = DataOptions {
             limit,
             ..DataOptions::default()
@@ -219,7 +239,7 @@ impl Preprocessing {
                 options.set(option, value)?;
             }
         }
-        Ok(Dataset::open(data, &options)?)
+        Ok(options)
     }
 }
 

@@ -5,7 +5,9 @@ mod common;
 
 use std::collections::HashMap;
 
-use common::{convfold, corpus, json, repository, run, small_model, stderr, stdout};
+use common::{
+    convfold, corpus, images, json, npz, repository, run, small_model, stderr, stdout, within,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -272,4 +274,160 @@ fn graphs_are_drawn() {
     // Six operators in a row between one input and one output.
     assert_eq!(dot.matches(" -> ").count(), 7, "{dot}");
     assert!(dot.contains("Conv 5x5\\nconv_node"), "{dot}");
+}
+
+#[test]
+fn a_graph_is_coloured_by_risk() {
+    let dot = stdout(&run([
+        "graph",
+        repository("examples/models/aliased.onnx")
+            .to_str()
+            .expect("UTF-8"),
+    ]));
+    assert!(dot.contains("tomato") && dot.contains("aliasing"), "{dot}");
+    assert!(dot.contains("fillcolor=white"), "{dot}");
+}
+
+#[test]
+fn weights_are_looked_at() {
+    let (_folder, model) = small();
+    let plain = json(&run(["analyze", &model, "--format", "json"]));
+    assert!(plain["information"].get("weights").is_none());
+    let analysis = json(&run(["analyze", &model, "--format", "json", "--weights"]));
+    let weights = analysis["information"]["weights"]
+        .as_array()
+        .expect("weights");
+    assert_eq!(weights[0]["tensor"], "kernel");
+    assert_eq!(weights[0]["filters"]["count"], 6);
+    assert_eq!(weights[0]["filters"]["dead"], serde_json::json!([]));
+    let rank = weights[0]["filters"]["effective_rank"]
+        .as_f64()
+        .expect("a rank");
+    assert!((5.0..=6.0).contains(&rank), "{rank}");
+    for format in ["text", "markdown", "html"] {
+        let text = stdout(&run(["analyze", &model, "--format", format, "--weights"]));
+        for word in ["subnormal", "twins", "kernel"] {
+            assert!(text.contains(word), "{format}: no {word} in {text}");
+        }
+    }
+}
+
+#[test]
+fn information_is_in_every_format_for_people() {
+    let Some(model) = corpus("structure/resnet18.onnx") else {
+        return;
+    };
+    let model = model.to_str().expect("UTF-8");
+    for format in ["text", "markdown", "html"] {
+        let text = stdout(&run(["analyze", model, "--format", format]));
+        for word in ["Growth along the depth", "never read", "147 → 64", "435"] {
+            assert!(text.contains(word), "{format}: no {word:?}");
+        }
+    }
+    let information = &json(&run(["analyze", model, "--format", "json"]))["information"];
+    assert_eq!(information["growth"][0]["jump"], serde_json::json!([2, 2]));
+    // The three 1x1 stride 2 of the shortcuts throw three quarters away.
+    let unread = &information["without_overlap"];
+    assert_eq!(unread.as_array().map(Vec::len), Some(3));
+    assert_eq!(unread[0]["unread"], 0.75);
+}
+
+#[test]
+fn a_unit_is_found_and_cut_out() {
+    let (folder, model) = small();
+    let data = folder.path().join("data.npz");
+    npz(&data, &[images(2)]);
+    let data = data.to_str().expect("UTF-8");
+    let crop = within(&folder, "crop.png");
+    let arguments = [
+        "analyze",
+        &model,
+        "--unit",
+        "conv_node:0,7",
+        "--format",
+        "json",
+    ];
+    let found = json(&run(arguments));
+    let unit = &found["units"][0];
+    assert_eq!(unit["rectangle"], serde_json::json!([[0, 2], [5, 7]]));
+    assert_eq!(unit["field"], serde_json::json!([[-2, 2], [5, 9]]));
+    assert_eq!(unit["effective_sigma"][0], unit["effective_sigma"][1]);
+    assert_eq!(found["totals"]["macs"], "38418*N");
+    let output = run([&arguments[..], &["--data", data, "--crop", &crop]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let png = std::fs::read(&crop).expect("written");
+    assert!(png.starts_with(b"\x89PNG"));
+    // Width and height are the fifth and sixth word.
+    assert_eq!(
+        (&png[16..20], &png[20..24]),
+        (&[0, 0, 0, 3][..], &[0, 0, 0, 3][..])
+    );
+    let text = stdout(&run(["analyze", &model, "--unit", "relu_node"]));
+    assert!(
+        text.contains("Unit 4,4 of relu_node") && text.contains("2 to 6"),
+        "{text}"
+    );
+    let missing = run(["analyze", &model, "--unit", "nowhere"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(
+        stderr(&missing).contains("no node \"nowhere\""),
+        "{}",
+        stderr(&missing)
+    );
+}
+
+#[test]
+fn shifts_are_measured() {
+    let (folder, model) = small();
+    let data = folder.path().join("data.npz");
+    npz(&data, &[images(8)]);
+    let data = data.to_str().expect("UTF-8");
+    let analysis = json(&run([
+        "analyze", &model, "--data", data, "--format", "json",
+    ]));
+    let share = analysis["measured"]["shift_consistency"]
+        .as_f64()
+        .expect("a share");
+    assert!((0.0..=1.0).contains(&share));
+    assert_eq!(analysis["measured"]["samples"], 8);
+    let both = json(&run([
+        "verify", &model, &model, "--data", data, "--format", "json",
+    ]));
+    assert_eq!(both["shift_consistency"]["original"], share);
+    assert_eq!(both["shift_consistency"]["rewritten"], share);
+    let arguments = [
+        "verify",
+        &model,
+        &model,
+        "--data",
+        data,
+        "--no-shift",
+        "--format",
+        "json",
+    ];
+    assert!(json(&run(arguments))["shift_consistency"].is_null());
+}
+
+#[test]
+fn totals_differ_by_percentages() {
+    let (folder, model) = small();
+    let rewritten = within(&folder, "rewritten.onnx");
+    let made = [
+        "factorize",
+        &model,
+        "-o",
+        &rewritten,
+        "--pass",
+        "5x5-to-3x3",
+        "--width",
+        "3",
+    ];
+    assert!(run(made).status.success());
+    let text = stdout(&run(["diff", &model, &rewritten]));
+    let parameters = text
+        .lines()
+        .find(|l| l.starts_with("parameters"))
+        .expect("a row");
+    // 600 weights become 4·3·9 + 3·6·9: 624 in all become 294.
+    assert!(parameters.contains("-52.9 %"), "{parameters}");
 }

@@ -32,7 +32,7 @@ pub enum Verdict {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Report cost, receptive field and aliasing of each layer
-    Analyze(analyze::Analyze),
+    Analyze(Box<analyze::Analyze>),
     /// Rewrite large kernels as chains of small ones, and measure what that costs
     Factorize(Box<factorize::Factorize>),
     /// Fold what can be folded without changing outputs
@@ -72,7 +72,7 @@ impl Command {
 /// Why it could not be run.
 pub fn run(command: &Command, terminal: &Terminal) -> anyhow::Result<Verdict> {
     match command {
-        Command::Analyze(c) => c.run(),
+        Command::Analyze(c) => c.run(terminal),
         Command::Factorize(c) => c.run(terminal),
         Command::Fold(c) => c.run(terminal),
         Command::Verify(c) => c.run(terminal),

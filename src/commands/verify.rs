@@ -21,9 +21,10 @@ pub struct Verify {
     /// Samples to run both on: .npz, an ONNX test_data_set folder, a folder of images
     #[arg(long, value_name = "FILE")]
     data: String,
-    /// Measure how often the class stays when the input shifts by one pixel
+    /// Do not measure how often the class stays when the input shifts by one pixel, which takes
+    /// as long again
     #[arg(long)]
-    shift: bool,
+    no_shift: bool,
     #[command(flatten)]
     thresholds: Thresholds,
     #[command(flatten)]
@@ -39,7 +40,7 @@ impl Verify {
         let rewritten = Runnable::open(&self.rewritten)?;
         let data = self.preprocessing.open(&self.data)?;
         let options = CompareOptions {
-            shift: self.shift,
+            shift: !self.no_shift,
             ..CompareOptions::default()
         };
         let comparison = {

@@ -15,6 +15,9 @@ fn render(report: &Report, _: &Style) -> String {
     let mut heading: Vec<&str> = Vec::new();
     for block in &report.blocks {
         let Block::Table(table) = block else { continue };
+        if table.beside {
+            continue;
+        }
         let named = !table.subject.is_empty();
         let mut keys = if named { vec!["model"] } else { Vec::new() };
         keys.extend(table.columns.iter().map(|c| c.key));

@@ -57,6 +57,9 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Rows, a cell a column.
     pub rows: Vec<Vec<Cell>>,
+    /// Whether it stands beside the table that a report is about: CSV, which
+    /// has room for one kind of row, leaves it out.
+    pub beside: bool,
 }
 
 /// Where text stands in its column.
@@ -179,6 +182,16 @@ impl Table {
             subject: subject.into(),
             columns: columns.to_vec(),
             rows: Vec::new(),
+            beside: false,
+        }
+    }
+
+    /// The same table, beside the one that the report is about.
+    #[must_use]
+    pub fn beside(self) -> Self {
+        Self {
+            beside: true,
+            ..self
         }
     }
 

@@ -32,22 +32,35 @@ fn render(report: &Report, style: &Style) -> String {
         }
         match block {
             Block::Heading(text) => {
-                out.push_str(&paint(style, &printable(text), |p| p.bold()));
+                let text = middle(&printable(text), style.width);
+                out.push_str(&paint(style, &text, |p| p.bold()));
                 out.push('\n');
             }
             Block::Facts(facts) => {
-                let width = facts.iter().map(|f| f.0.len()).max().unwrap_or(0);
+                let label = facts.iter().map(|f| f.0.len()).max().unwrap_or(0);
+                let room = style.width.saturating_sub(label + GAP.len());
                 for (name, value) in facts {
-                    let label = paint(style, &format!("{name:<width$}"), |p| p.dim());
-                    out.push_str(&format!("{label}{GAP}{}\n", printable(value)));
+                    for (i, line) in wrapped(value, room).into_iter().enumerate() {
+                        let name = if i == 0 { *name } else { "" };
+                        let label = paint(style, &format!("{name:<label$}"), |p| p.dim());
+                        out.push_str(format!("{label}{GAP}{line}").trim_end());
+                        out.push('\n');
+                    }
                 }
             }
             Block::Table(t) => table(&mut out, t, style),
             Block::Note(tone, text) => {
-                out.push_str(&toned(style, *tone, &printable(text)));
-                out.push('\n');
+                for line in wrapped(text, style.width) {
+                    out.push_str(&toned(style, *tone, &line));
+                    out.push('\n');
+                }
             }
-            Block::Paragraph(text) => paragraph(&mut out, text, style.width.min(PARAGRAPH)),
+            Block::Paragraph(text) => {
+                for line in wrapped(text, style.width.min(PARAGRAPH)) {
+                    out.push_str(&line);
+                    out.push('\n');
+                }
+            }
             Block::Verbatim(text) => {
                 for line in text.lines() {
                     out.push_str(&printable(line));
@@ -60,19 +73,27 @@ fn render(report: &Report, style: &Style) -> String {
     out
 }
 
-fn paragraph(out: &mut String, text: &str, width: usize) {
+/// The lines of a text: broken between words, a word that is wider than a
+/// line cut in its middle.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in text.split_whitespace().map(printable) {
+    for word in text.split_whitespace() {
+        let word = middle(&printable(word), width);
         let length = measure_text_width(&word);
-        if used > 0 {
-            let fits = used + 1 + length <= width;
-            out.push(if fits { ' ' } else { '\n' });
-            used = if fits { used + 1 } else { 0 };
+        if used > 0 && used + 1 + length > width {
+            lines.push(String::new());
+            used = 0;
         }
-        out.push_str(&word);
+        let Some(line) = lines.last_mut() else { break };
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(&word);
         used += length;
     }
-    out.push('\n');
+    lines
 }
 
 fn table(out: &mut String, table: &Table, style: &Style) {
@@ -96,7 +117,7 @@ fn table(out: &mut String, table: &Table, style: &Style) {
     };
     line(&mut layout.iter().map(|&(c, width)| {
         let column = &table.columns[c];
-        let text = aligned(column.title, width, column.align);
+        let text = aligned(&middle(column.title, width), width, column.align);
         paint(style, &text, |p| p.underlined())
     }));
     for (row, texts) in table.rows.iter().zip(&rows) {
@@ -145,7 +166,20 @@ fn fit(columns: &[Column], natural: &[usize], width: usize) -> Vec<(usize, usize
             let part = room.saturating_mul(natural[c]) / wanted.max(1);
             part.max(SHORTEST_NAME).min(natural[c])
         };
-        return shown.iter().map(|&c| (c, share(c))).collect();
+        let mut layout: Vec<(usize, usize)> = shown.iter().map(|&c| (c, share(c))).collect();
+        squeeze(&mut layout, width.saturating_sub(gaps));
+        return layout;
+    }
+}
+
+/// Narrows the widest columns, whatever they are, until all fit into `room`.
+fn squeeze(layout: &mut [(usize, usize)], room: usize) {
+    let total: usize = layout.iter().map(|c| c.1).sum();
+    for _ in room..total {
+        let widest = layout.iter_mut().map(|c| &mut c.1).max();
+        if let Some(widest) = widest.filter(|w| **w > 1) {
+            *widest -= 1;
+        }
     }
 }
 
@@ -262,6 +296,38 @@ mod tests {
                 width < 80,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let name = "a/very/long/name/of/a/layer/that/no/terminal/has/room/for/".repeat(3);
+        let mut table = Table::new("", &[Column::numbers("MACs", "macs"); 3]);
+        table.rows.push(vec![
+            name.as_str().into(),
+            "12*N".into(),
+            name.as_str().into(),
+        ]);
+        let report = Report {
+            blocks: vec![
+                Block::Heading(name.clone()),
+                Block::Facts(vec![("input", format!("one {name} and two {name}"))]),
+                Block::Note(Tone::Bad, format!("{name}: it is so")),
+                Block::Table(table),
+            ],
+            ..Report::default()
+        };
+        for width in [60, 80, 100] {
+            let style = Style {
+                width,
+                colour: false,
+            };
+            let text = render(&report, &style);
+            assert!(
+                text.lines().all(|l| measure_text_width(l) <= width),
+                "{text}"
+            );
+            assert!(text.contains("12*N") && text.contains("it is so"), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The graph in graphviz's language.
+//! The graph in graphviz's language, layers coloured by risk.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -6,6 +6,7 @@ use std::fmt::Write;
 use analyzer::{Analysis, Layer};
 use compiler::ir::Graph;
 
+use super::risk::{Level, Risks};
 use super::{count, sizes};
 
 /// The operators that depend on the input, and what flows between them.
@@ -15,16 +16,25 @@ pub fn dot(graph: &Graph, analysis: &Analysis) -> String {
         .iter()
         .map(|l| (l.node.as_str(), l))
         .collect();
+    let risks = Risks::of(analysis);
     let live = |name: &str| layers.get(name).is_none_or(|l| !l.constant);
     let mut out = String::from(
         "digraph model {\n  graph [rankdir=TB]\n  node [shape=box, style=\"rounded,filled\", \
          fillcolor=white, fontname=\"sans-serif\", fontsize=10]\n  \
          edge [fontname=\"sans-serif\", fontsize=8, color=gray40]\n",
     );
+    let legend: Vec<String> = Level::ALL
+        .iter()
+        .map(|level| format!("{}: {}", level.colour(), level.what()))
+        .collect();
     let mut put = |line: std::fmt::Arguments| {
         // Writing to a string does not fail.
         let _ = writeln!(out, "  {line}");
     };
+    put(format_args!(
+        "label={}; labelloc=t; fontname=\"sans-serif\"; fontsize=10",
+        quoted(&legend.join("\n"))
+    ));
     for (i, &input) in graph.inputs.iter().enumerate() {
         let name = quoted(&graph.value(input).name);
         put(format_args!("i{i} [label={name}, fillcolor=lightgray]"));
@@ -35,13 +45,15 @@ pub fn dot(graph: &Graph, analysis: &Analysis) -> String {
         if live(&name) {
             numbers.insert(id, i);
             let op = &graph.node(id).op;
-            let (label, colour) = match layers.get(name.as_str()) {
-                Some(layer) => (label(layer), colour(layer)),
-                None => (format!("{op}\n{name}"), "white"),
-            };
+            let (level, reasons) = risks.at(&name);
+            let mut lines = layers
+                .get(name.as_str())
+                .map_or_else(|| vec![op.clone(), name.clone()], |layer| label(layer));
+            lines.extend(reasons.iter().cloned());
             put(format_args!(
-                "n{i} [label={}, fillcolor={colour}]",
-                quoted(&label)
+                "n{i} [label={}, fillcolor={}]",
+                quoted(&lines.join("\n")),
+                level.colour()
             ));
         }
     }
@@ -82,7 +94,7 @@ pub fn dot(graph: &Graph, analysis: &Analysis) -> String {
     out
 }
 
-fn label(layer: &Layer) -> String {
+fn label(layer: &Layer) -> Vec<String> {
     let mut first = layer.op.clone();
     if !layer.kernel.is_empty() {
         first += &format!(" {}", sizes(&layer.kernel));
@@ -94,21 +106,7 @@ fn label(layer: &Layer) -> String {
     if let Some(macs) = layer.macs.as_ref().filter(|m| m.known() != Some(0)) {
         lines.push(format!("{} MACs", count(macs)));
     }
-    lines.join("\n")
-}
-
-fn colour(layer: &Layer) -> &'static str {
-    if layer.gap.is_some() {
-        "mistyrose"
-    } else if layer.patch_ratio.is_some() {
-        "lightsteelblue"
-    } else if !layer.kernel.is_empty() {
-        "palegoldenrod"
-    } else if layer.parameters > 0 {
-        "lavender"
-    } else {
-        "white"
-    }
+    lines
 }
 
 fn quoted(text: &str) -> String {

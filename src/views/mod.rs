@@ -6,6 +6,7 @@ pub mod diff;
 pub mod dot;
 pub mod passes;
 pub mod rewriting;
+mod risk;
 pub mod timing;
 
 use analyzer::Count;
@@ -14,7 +15,7 @@ use crate::output::Cell;
 use crate::units;
 
 /// `3x3`; empty without axes.
-fn sizes<T: std::fmt::Display>(sizes: &[T]) -> String {
+pub fn sizes<T: std::fmt::Display>(sizes: &[T]) -> String {
     let sizes: Vec<String> = sizes.iter().map(T::to_string).collect();
     sizes.join("x")
 }

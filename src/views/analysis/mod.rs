@@ -1,58 +1,103 @@
 //! The analysis of a model.
 
-use analyzer::{
-    Aliasing, AliasingKind, Analysis, Exact, Layer, Real, ReceptiveField, Totals, ValueInfo,
-};
+mod charts;
+mod information;
+mod layers;
+mod unit;
+mod weights;
 
-use super::{byte_count, count, count_cell, sizes};
-use crate::output::{Block, Cell, Chart, ChartKind, Column, Point, Report, Table, Tone};
+use analyzer::{Analysis, Totals, Unit, ValueInfo};
+use serde::Serialize;
+
+use super::{byte_count, count, sizes};
+use crate::output::{Block, Report, Tone};
 use crate::units;
+use layers::extents;
 
-const COLUMNS: &[Column] = &[
-    Column::names("layer", "node"),
-    Column::words("op", "op"),
-    Column::words("kernel", "kernel"),
-    Column::words("stride", "stride").optional(2),
-    Column::words("dilation", "dilation").optional(6),
-    Column::numbers("groups", "groups").optional(5),
-    Column::words("output", "shape").optional(1),
-    Column::numbers("params", "parameters"),
-    Column::numbers("MACs", "macs"),
-    Column::numbers("FLOPs", "flops").optional(4),
-    Column::words("field", "receptive_field"),
-    Column::words("σ", "effective_sigma").optional(3),
-    Column::words("aliasing", "aliasing_white"),
-    Column::words("gap", "gap").optional(7),
-];
+/// What was found of one model.
+#[derive(Serialize)]
+pub struct Findings {
+    /// From the file alone.
+    #[serde(flatten)]
+    pub analysis: Analysis,
+    /// What the units that were asked for see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<UnitFindings>,
+    /// From running it, where data were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+/// What one unit sees.
+#[derive(Serialize)]
+pub struct UnitFindings {
+    /// By the model.
+    #[serde(flatten)]
+    pub unit: Unit,
+    /// The file that its part of an image was written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<String>,
+}
+
+/// What running a model has shown.
+#[derive(Serialize)]
+pub struct Measured {
+    /// The data.
+    pub data: String,
+    /// How many samples it ran on.
+    pub samples: usize,
+    /// The share of samples whose class stays when the input shifts by one
+    /// pixel (Zhang 2019); `None` where the model is no classifier of images.
+    pub shift_consistency: Option<f64>,
+}
 
 /// The report on these models; the JSON is an object for one, an array for several.
-pub fn report(analyses: &[Analysis]) -> Report {
-    let title = match analyses {
-        [one] => one.model.path.clone(),
+pub fn report(models: &[Findings]) -> Report {
+    let title = match models {
+        [one] => one.analysis.model.path.clone(),
         many => format!("{} models", many.len()),
     };
-    let data = match analyses {
+    let data = match models {
         [one] => serde_json::to_value(one),
         many => serde_json::to_value(many),
     };
     Report {
         title,
-        blocks: analyses.iter().flat_map(blocks).collect(),
+        blocks: models.iter().flat_map(blocks).collect(),
         data: data.unwrap_or_default(),
     }
 }
 
-fn blocks(analysis: &Analysis) -> Vec<Block> {
+fn blocks(findings: &Findings) -> Vec<Block> {
+    let analysis = &findings.analysis;
     let mut facts = model(analysis);
     facts.extend(totals(&analysis.totals));
+    facts.extend(findings.measured.as_ref().map(measured));
     let mut blocks = vec![
         Block::Heading(analysis.model.path.clone()),
         Block::Facts(facts),
-        Block::Table(table(analysis)),
+        Block::Table(layers::table(analysis)),
     ];
     blocks.extend(notes(analysis));
-    blocks.extend(charts(analysis));
+    blocks.extend(information::blocks(analysis));
+    if let Some(reports) = &analysis.information.weights {
+        blocks.extend(weights::blocks(reports));
+    }
+    blocks.extend(findings.units.iter().flat_map(unit::blocks));
+    blocks.extend(charts::charts(analysis));
     blocks
+}
+
+fn measured(measured: &Measured) -> (&'static str, String) {
+    let shown = measured.shift_consistency.map_or(
+        "not measured, no classifier of images".into(),
+        units::percent,
+    );
+    let Measured { data, samples, .. } = measured;
+    (
+        "same class after a shift",
+        format!("{shown} (by one pixel, {samples} samples of {data})"),
+    )
 }
 
 fn model(analysis: &Analysis) -> Vec<(&'static str, String)> {
@@ -149,94 +194,6 @@ pub fn worst_aliasing(totals: &Totals) -> String {
     }
 }
 
-fn table(analysis: &Analysis) -> Table {
-    let mut table = Table::new(analysis.model.path.clone(), COLUMNS);
-    table.rows = analysis
-        .layers
-        .iter()
-        .filter(|l| !l.constant)
-        .map(row)
-        .collect();
-    table.without_empty_columns()
-}
-
-fn row(layer: &Layer) -> Vec<Cell> {
-    let unusual = |values: &[i64]| {
-        if values.iter().all(|&v| v == 1) {
-            String::new()
-        } else {
-            sizes(values)
-        }
-    };
-    let field = layer.receptive_field.as_ref();
-    vec![
-        layer.node.as_str().into(),
-        layer.op.as_str().into(),
-        sizes(&layer.kernel).into(),
-        sizes(&layer.stride).into(),
-        unusual(&layer.dilation).into(),
-        layer
-            .groups
-            .filter(|&g| g != 1)
-            .map_or(Cell::default(), |g| g.to_string().into()),
-        layer.shape.as_ref().map_or("?".into(), |s| sizes(s)).into(),
-        match layer.parameters {
-            0 => Cell::with_raw("", 0),
-            n => Cell::with_raw(units::si(n as f64), n),
-        },
-        count_cell(layer.macs.as_ref()),
-        count_cell(layer.flops.as_ref()),
-        field.map_or(Cell::default(), field_cell),
-        field.and_then(sigma).unwrap_or_default(),
-        layer.aliasing.as_ref().map_or(Cell::default(), aliasing),
-        layer
-            .gap
-            .as_deref()
-            .map_or(Cell::default(), |g| Cell::new(g).toned(Tone::Warning)),
-    ]
-}
-
-fn field_cell(field: &ReceptiveField) -> Cell {
-    let mut text = field.size.as_deref().map_or("all".into(), extents);
-    if field.global_context {
-        text.push('+');
-    }
-    text.into()
-}
-
-/// `14x14`; `all` for an axis that is seen as a whole.
-fn extents(sizes: &[Option<i64>]) -> String {
-    let axis = |s: &Option<i64>| s.map_or("all".to_owned(), |v| v.to_string());
-    super::sizes(&sizes.iter().map(axis).collect::<Vec<_>>())
-}
-
-fn sigma(field: &ReceptiveField) -> Option<Cell> {
-    let axes: Vec<f64> = field
-        .effective_sigma
-        .as_ref()?
-        .iter()
-        .map(|s| s.map(|Real(v)| v))
-        .collect::<Option<_>>()?;
-    let shown: Vec<String> = axes.iter().map(|&v| units::small(v)).collect();
-    let alike = shown.windows(2).all(|w| w[0] == w[1]);
-    let text = if alike {
-        shown.first().cloned()?
-    } else {
-        shown.join("x")
-    };
-    Some(Cell::with_raw(text, super::sizes(&axes)))
-}
-
-fn aliasing(aliasing: &Aliasing) -> Cell {
-    let bound = if aliasing.kind == AliasingKind::Bound {
-        "≤ "
-    } else {
-        ""
-    };
-    let text = format!("{bound}{}", units::small(aliasing.white.0));
-    Cell::with_raw(text, aliasing.white)
-}
-
 fn notes(analysis: &Analysis) -> Vec<Block> {
     let constant = analysis.layers.iter().filter(|l| l.constant).count();
     let context = analysis
@@ -289,58 +246,3 @@ fn notes(analysis: &Analysis) -> Vec<Block> {
 
 /// So many gaps are told one by one.
 const GAPS: usize = 10;
-
-fn charts(analysis: &Analysis) -> Vec<Block> {
-    let path = &analysis.model.path;
-    let macs = analysis.layers.iter().filter_map(|l| {
-        let macs = l.macs.as_ref()?;
-        let value = macs.approximate().filter(|&v| v > 0.0)?;
-        Some(Point {
-            label: l.node.clone(),
-            value,
-            shown: count(macs),
-        })
-    });
-    let fields = analysis
-        .layers
-        .iter()
-        .filter(|l| !l.constant)
-        .filter_map(|l| {
-            let field = l.receptive_field.as_ref()?;
-            let sizes = field.size.as_ref()?;
-            let value = sizes.iter().flatten().max().copied()? as f64;
-            let jump = field.jump.as_deref().map(jumps).unwrap_or_default();
-            Some(Point {
-                label: l.node.clone(),
-                value,
-                shown: format!("{}{jump}", extents(sizes)),
-            })
-        });
-    let chart = |title: String, kind, points: Vec<Point>| {
-        (!points.is_empty()).then_some(Block::Chart(Chart {
-            title,
-            kind,
-            points,
-        }))
-    };
-    [
-        chart(
-            format!("MACs by layer, {path}"),
-            ChartKind::Bars,
-            macs.collect(),
-        ),
-        chart(
-            format!("Growth of the receptive field in pixels, layer by layer, {path}"),
-            ChartKind::Steps,
-            fields.collect(),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-fn jumps(jump: &[Option<Exact>]) -> String {
-    let axes: Vec<String> = jump.iter().flatten().map(Exact::to_string).collect();
-    format!(", jump {}", axes.join("x"))
-}
