@@ -10,10 +10,19 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from oracles import exports, licences, macs, roundtrip, shapes  # noqa: E402
+from oracles import (  # noqa: E402
+    aliasing,
+    conformance,
+    exports,
+    licences,
+    macs,
+    perturbation,
+    roundtrip,
+    shapes,
+)
 from oracles.common import Context, Tally  # noqa: E402
 
-ORACLES = [licences, macs, shapes, roundtrip, exports]
+ORACLES = [licences, macs, shapes, conformance, aliasing, perturbation, roundtrip, exports]
 
 
 def main():

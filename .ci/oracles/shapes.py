@@ -8,15 +8,16 @@ from .common import TRAINED, feed_name, in_onnxruntime, load
 
 def check(context):
     """All models of the corpus."""
-    for name in TRAINED:
-        compare(context, context.corpus / f"{name}.onnx", context.golden(name)[:1])
+    models = [(context.corpus / f"{name}.onnx", context.golden(name)[:1]) for name in TRAINED]
     for folder in ("structure", "light"):
-        for path in sorted((context.corpus / folder).glob("*.onnx")):
-            compare(context, path, None)
+        models += [(path, None) for path in sorted((context.corpus / folder).glob("*.onnx"))]
+    counts = [compare(context, *model) for model in models]
+    equal, total = map(sum, zip(*counts, strict=True))
+    print(f"{equal} of {total} shapes equal")
 
 
 def compare(context, path, sample):
-    """One model; with a sample, what onnxruntime computes is the truth."""
+    """One model; with a sample, what onnxruntime computes is the truth. Equal shapes, and all."""
     try:
         model = load(path)
         options = []
@@ -29,7 +30,7 @@ def compare(context, path, sample):
         layers = context.analyze(path, *options)["layers"]
     except (RuntimeError, ValueError) as error:
         context.tally.note(False, f"{path.stem}: {error}")
-        return
+        return 0, 0
     ours = {l["outputs"][0]: l["shape"] for l in layers if l["outputs"] and known(l["shape"])}
     both = [v for v in ours if v in truth]
     wrong = [v for v in both if ours[v] != truth[v]]
@@ -39,6 +40,7 @@ def compare(context, path, sample):
     context.tally.note(
         ok, f"{path.stem}: {len(both) - len(wrong)} of {len(both)} equal {source}{detail}"
     )
+    return len(both) - len(wrong), len(both)
 
 
 def known(shape):
