@@ -17,25 +17,42 @@ from oracles import (  # noqa: E402
     licences,
     macs,
     perturbation,
+    random_graphs,
     roundtrip,
     shapes,
 )
 from oracles.common import Context, Tally  # noqa: E402
 
-ORACLES = [licences, macs, shapes, conformance, aliasing, perturbation, roundtrip, exports]
+ORACLES = [
+    licences,
+    macs,
+    shapes,
+    conformance,
+    aliasing,
+    perturbation,
+    roundtrip,
+    exports,
+    random_graphs,
+]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--convfold", required=True, help="the program")
     parser.add_argument("--run-tract", required=True, help="the example of that name")
+    parser.add_argument("--rewrite-random", required=True, help="the example of that name")
     parser.add_argument("--corpus", required=True, type=pathlib.Path, help="models and data")
     parser.add_argument("--only", help="run one oracle")
     arguments = parser.parse_args()
     tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(
-            arguments.convfold, arguments.run_tract, arguments.corpus, pathlib.Path(scratch), tally
+            arguments.convfold,
+            arguments.run_tract,
+            arguments.rewrite_random,
+            arguments.corpus,
+            pathlib.Path(scratch),
+            tally,
         )
         for oracle in ORACLES:
             name = oracle.__name__.split(".")[-1]

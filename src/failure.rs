@@ -48,11 +48,20 @@ pub fn report_panic() -> ExitCode {
 
 /// `error: TEXT`, control characters and line ends made spaces.
 pub fn line(text: &str) {
+    say(console::style("error:").red(), text);
+}
+
+/// `note: TEXT`: what is good to know and stops nothing.
+pub fn note(text: &str) {
+    say(console::style("note:").cyan(), text);
+}
+
+fn say(label: console::StyledObject<&str>, text: &str) {
     let text: Vec<&str> = text
         .split(|c: char| c.is_control())
         .filter(|part| !part.is_empty())
         .collect();
-    let label = console::style("error:").for_stderr().red().bold();
+    let label = label.for_stderr().bold();
     // A closed standard error is nothing to stop for.
     let _ = std::io::Write::write_fmt(
         &mut std::io::stderr(),

@@ -10,6 +10,7 @@ use compiler::model::Model;
 use compiler::onnx::schema::ModelProto;
 use compiler::onnx::{self, ExternalData, UnknownFields};
 
+use crate::failure;
 use crate::limits::{self, Size};
 
 /// What becomes of weights that lie in files beside the model.
@@ -50,6 +51,14 @@ impl Source {
     pub fn open(path: &Path, weights: Weights) -> anyhow::Result<Self> {
         limits::begin_model();
         let file = onnx::open_with(path, &limits::open_options())?;
+        if let Some(field) = file.unknown.listed.first() {
+            failure::note(&format!(
+                "{}: holds {} fields that ONNX up to IR version 14 does not define ({field}); they \
+                 are not looked at",
+                path.display(),
+                file.unknown.count
+            ));
+        }
         let mut proto = file.model;
         let external = weights == Weights::Bring && bring(path, &mut proto)?;
         let model = Model::from_proto(proto, path).with_context(|| path.display().to_string())?;

@@ -51,6 +51,7 @@ class Context:
 
     convfold: str
     run_tract: str
+    rewrite_random: str
     corpus: pathlib.Path
     scratch: pathlib.Path
     tally: Tally

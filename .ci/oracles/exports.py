@@ -59,7 +59,9 @@ def one(context, name, passes, what):
         str(context.corpus / o) if o.endswith(".npz") else o for o in CALIBRATION.get(name, [])
     ]
     context.run("factorize", context.corpus / f"{name}.onnx", "-o", out, *options, *calibration)
-    model = load(out)
+    model, original = load(out), load(context.corpus / f"{name}.onnx")
+    if (model.ir_version, *model.opset_import) != (original.ir_version, *original.opset_import):
+        raise RuntimeError("another IR version or operator set")
     if not EXPERIMENTAL & {n.op_type for n in model.graph.node}:
         onnx.checker.check_model(model, full_check=True)
     samples = context.golden(name)[:4]

@@ -533,3 +533,33 @@ fn samples_without_elements_are_refused_before_they_are_counted() {
     };
     assert!(error.to_string().contains("without elements"), "{error}");
 }
+
+#[test]
+fn same_padding_is_that_of_the_stride_in_the_file() {
+    // 2x2 with stride 2 pads a plane of 3 by one; merged with the stride of the
+    // 1x1 after it, it would pad by none.
+    let bytes = graph(13)
+        .input("x", FLOAT, &["1", "1", "3", "3"])
+        .floats("corner", &[1, 1, 2, 2], &[0.0, 0.0, 0.0, 1.0])
+        .floats("one", &[1, 1, 1, 1], &[1.0])
+        .node(
+            "pick",
+            "Conv",
+            &["x", "corner"],
+            "a",
+            vec![ints("strides", &[2, 2]), string("auto_pad", "SAME_LOWER")],
+        )
+        .node("", "Relu", &["a"], "b", vec![])
+        .node(
+            "",
+            "Conv",
+            &["b", "one"],
+            "y",
+            vec![ints("strides", &[2, 2])],
+        )
+        .output("y")
+        .bytes();
+    let samples = run(&bytes, &counting(1, &[1, 3, 3])).expect("it runs");
+    // The corner of the padded plane's first window: the first element, 0; not 4.
+    assert_eq!(samples[0][0].data, [0.0]);
+}

@@ -161,12 +161,12 @@ impl Graph {
                 return Err(GraphError::TwoProducers {
                     value,
                     first: self.describe(first),
-                    second: describe(&node, &value_name(self, &node)),
+                    second: describe(&node, &self.name_of(&node)),
                 });
             }
             if self.value(output).initializer.is_some() || self.inputs.contains(&output) {
                 return Err(GraphError::WritesConstant {
-                    node: describe(&node, &value),
+                    node: describe(&node, &self.name_of(&node)),
                     value,
                 });
             }
@@ -373,7 +373,10 @@ impl Graph {
 
     /// The name by which reports call a node: its own, else its first output's.
     pub fn node_name(&self, id: NodeId) -> String {
-        let node = self.node(id);
+        self.name_of(self.node(id))
+    }
+
+    fn name_of(&self, node: &Node) -> String {
         if node.name.is_empty() {
             value_name(self, node)
         } else {

@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::map::{self, ReadMode};
 use super::schema::{ModelProto, TensorProto};
+use super::sha1;
 use super::tensor_data::{self, TensorDataError, byte_len};
 use super::tensors::try_for_each_tensor_mut;
 
@@ -301,9 +302,7 @@ impl ExternalData {
             }
         };
         if let Some(stated) = reference(tensor)?.checksum {
-            let found = file
-                .digest
-                .get_or_insert_with(|| sha1_smol::Sha1::from(&file.bytes).digest().to_string());
+            let found = file.digest.get_or_insert_with(|| sha1::hex(&file.bytes));
             if !found.eq_ignore_ascii_case(stated.trim()) {
                 return Err(ExternalError::Checksum {
                     tensor: name(tensor),

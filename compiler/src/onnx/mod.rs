@@ -14,6 +14,7 @@ mod foreign;
 mod map;
 mod scan;
 pub mod schema;
+mod sha1;
 mod side_file;
 pub mod tensor_data;
 mod tensors;

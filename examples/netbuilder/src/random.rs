@@ -165,7 +165,8 @@ impl Random {
             groups * (1 + self.below(if groups > 2 { 2 } else { self.widest })).cast_signed();
         let reach = |axis: usize| dilation[axis] * (kernel[axis] - 1);
         let padding = match self.below(6) {
-            0 => Padding::Auto(self.pick(&["SAME_UPPER", "SAME_LOWER"])),
+            // onnxruntime takes no dilation with these.
+            0 if dilation == [1, 1] => Padding::Auto(self.pick(&["SAME_UPPER", "SAME_LOWER"])),
             1 => Padding::Explicit([0; 4]),
             2 => Padding::Explicit([0, 0, reach(0), reach(1)]),
             _ => Padding::Explicit([

@@ -24,7 +24,7 @@ use crate::{Array, Control};
 use bind::{Batch, bind};
 use guard::{Failure, guarded};
 pub use model::{Dim, InputInfo, Model};
-use plan::{Bound, array_of, at_batch, datum_of, free_batch, parse};
+use plan::{Bound, array_of, at_batch, datum_of, free_batch, parse, settle_padding};
 
 /// A model, or part of one, ready to run over samples of one shape.
 ///
@@ -121,8 +121,12 @@ impl Session {
             None if free => guarded(|| free_batch(&parsed, &bound)).unwrap_or(1),
             None => 1,
         };
-        let typed = guarded(|| at_batch(&parsed, &bound, units)?.into_typed())
-            .map_err(|f| fail(Stage::Load, f))?;
+        let typed = guarded(|| {
+            let mut typed = at_batch(&parsed, &bound, units)?.into_typed()?;
+            settle_padding(&mut typed)?;
+            Ok(typed)
+        })
+        .map_err(|f| fail(Stage::Load, f))?;
         let plan = guarded(|| typed.into_optimized()?.into_runnable())
             .map_err(|f| fail(Stage::Optimise, f))?;
         Ok(Self {

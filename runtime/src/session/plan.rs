@@ -2,6 +2,7 @@
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::tract_core::ops::cnn::{Conv, PaddingSpec};
 use tract_onnx::tract_hir::internal::*;
 
 use super::bind::Binding;
@@ -102,6 +103,38 @@ pub(super) fn free_batch(model: &InferenceModel, inputs: &[Bound]) -> TractResul
             && one[1..] == many[1..]
     });
     Ok(if scales { units } else { 1 })
+}
+
+/// Writes the SAME padding of convolutions out in numbers.
+///
+/// tract merges the stride of a 1x1 convolution into a convolution before it, and
+/// would pad for the merged stride then: other outputs wherever the two differ.
+pub(super) fn settle_padding(model: &mut TypedModel) -> TractResult<()> {
+    for id in 0..model.nodes.len() {
+        let node = &model.nodes[id];
+        let Some(conv) = node.op_as::<Conv>() else {
+            continue;
+        };
+        let spec = &conv.pool_spec;
+        if !matches!(
+            spec.padding,
+            PaddingSpec::SameUpper | PaddingSpec::SameLower
+        ) {
+            continue;
+        }
+        let input = model.outlet_fact(node.inputs[0])?.shape.to_tvec();
+        let input = spec.data_format.shape(input)?;
+        let pads = spec.computed_padding(input.hw_dims());
+        let before = pads.iter().map(|axis| Ok(axis.pad_before.to_usize()?));
+        let after = pads.iter().map(|axis| Ok(axis.pad_after.to_usize()?));
+        let mut conv = conv.clone();
+        conv.pool_spec.padding = PaddingSpec::Explicit(
+            before.collect::<TractResult<_>>()?,
+            after.collect::<TractResult<_>>()?,
+        );
+        model.nodes[id].op = Box::new(conv);
+    }
+    Ok(())
 }
 
 /// A tensor of any numeric type as an array.
