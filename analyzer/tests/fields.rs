@@ -438,7 +438,7 @@ fn check(layers: &[Layer]) -> Result<(), TestCaseError> {
                 let (lo, hi) = wide.unwrap();
                 prop_assert!(lo <= hull[a].0 && hull[a].1 <= hi);
                 // Of ragged branches the hull over a row or column is told, and said to be one.
-                if unit.cut == [false; 2] && ragged != [true; 2] {
+                if unit.cut == [false; 2] && ragged == [false; 2] {
                     prop_assert_eq!((lo, hi), hull[a], "the field of unit {} along {}", o, a);
                 }
                 prop_assert!(hi - lo < field.size());

@@ -224,3 +224,31 @@ fn a_mirrored_border_shows_the_image() {
     assert_eq!(mode("reflect"), Some(vec![(2, 4), (4, 6)]));
     assert_eq!(mode("edge"), Some(vec![(0, 0), (8, 8)]));
 }
+
+#[test]
+fn branches_with_holes_are_said_to_be_a_hull() {
+    let up = [("strides", A::Is(&[2, 2]))];
+    let apart = [("dilations", A::Is(&[2, 2])), ("pads", A::Is(&[1; 4]))];
+    let net = || {
+        Net::new()
+            .input("x", &["1", "1", "8", "8"])
+            .absent("p", &[1, 1, 1, 1])
+            .absent("w", &[1, 1, 2, 2])
+            .node("ConvTranspose", &["x", "p"], &["a"], &up)
+            .node("Conv", &["a", "w"], &["b"], &apart)
+    };
+    let (_, alone) = run(net().output("b"));
+    assert!(alone["layers"][1]["receptive_field"]["hull"].is_null());
+    let net = net().node("Add", &["a", "b"], &["y"], &[]).output("y");
+    let model = net.model();
+    let study = analyzer::Study::new(&model, &Options::default()).unwrap();
+    let json = serde_json::to_value(study.analysis()).unwrap();
+    let field = &json["layers"][2]["receptive_field"];
+    assert_eq!(field["hull"], true);
+    assert_eq!(field["size"], json!([2, 2]));
+    // Even rows and columns see through one branch, odd ones through the other.
+    let sees = |y, x| study.unit("y/node", Some(&[y, x])).unwrap().rectangle;
+    assert_eq!(sees(4, 4), Some(vec![(2, 2), (2, 2)]));
+    assert_eq!(sees(5, 5), Some(vec![(2, 3), (2, 3)]));
+    assert_eq!(sees(4, 5), None);
+}

@@ -64,7 +64,8 @@ impl Layout {
                 s.size().map(|_| Real(s.variance.sqrt()))
             })),
             global_context: known.clone().any(|s| s.context),
-            hull: known.clone().filter(|s| s.ragged).count() > 1,
+            // Along a single axis a unit sees what its field says.
+            hull: axes.len() > 1 && known.clone().any(|s| s.ragged),
             padding_shift: of(&|s| s.field().map(|_| Exact(s.skew))),
             misalignment: of(&|s| s.misalignment.map(Exact)),
             input: (self.inputs.len() > 1).then(|| name.clone()),

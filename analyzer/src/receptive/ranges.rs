@@ -83,12 +83,21 @@ impl Ranges {
                 continue;
             }
             if outside != Outside::Nothing {
-                let folded = (lo..=hi).filter_map(|o| taps.at(o)).flat_map(|p| {
-                    // What is as far outside as the input is long reads the same again.
-                    let count = p.count.min(2 * size + 2);
-                    (0..count).filter_map(move |i| outside.position(p.first + i * p.step, size))
-                });
-                read.extend(folded.map(|p| (p, p)));
+                for p in (lo..=hi).filter_map(|o| taps.at(o)) {
+                    read.push((p.first.max(0), p.last().min(size - 1)));
+                    // Two lengths of the input hold all that lies outside, and an
+                    // edge is one position.
+                    let enough = if outside == Outside::Edge {
+                        0
+                    } else {
+                        2 * size
+                    };
+                    for (a, b) in [(p.first, p.last().min(-1)), (p.first.max(size), p.last())] {
+                        let all = a..=b.min(a.saturating_add(enough));
+                        let read_there = all.filter_map(|p| outside.position(p, size));
+                        read.extend(read_there.map(|p| (p, p)));
+                    }
+                }
                 continue;
             }
             for found in (lo..=hi).filter_map(|o| taps.at(o)?.within(size)) {

@@ -49,10 +49,10 @@ pub struct AxisSight {
     pub incomplete: Option<Arc<str>>,
     /// How far apart the centres of the branches are that met in this value.
     pub misalignment: Option<Ratio<i64>>,
-    /// Branches have met of which one has units that see nothing. Where that
-    /// is so along two axes, which branch a unit sees depends on its place
-    /// along both, and the field of an axis is the hull of what all units at
-    /// one place along it see together.
+    /// Branches have met of which one has units that see nothing. A unit's
+    /// place along this axis then says which branch it sees along the others
+    /// too, where the field is the hull of what all units at one place see
+    /// together.
     pub ragged: bool,
 }
 

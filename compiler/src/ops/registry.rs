@@ -63,6 +63,7 @@ ops! {
     det: Det;
     einsum: Einsum;
     expand: Expand Tile;
+    gated: RotaryEmbedding SwiGLU;
     gather: Gather GatherElements GatherND;
     gemm: Gemm;
     generate: Bernoulli ConstantOfShape EyeLike Multinomial RandomNormal RandomNormalLike
@@ -71,6 +72,7 @@ ops! {
     grid_sample: AffineGrid GridSample;
     identity: Cast CastLike Dropout Identity;
     legacy: Affine Crop ImageScaler Scale;
+    loss: NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss;
     lrn: LRN;
     matmul: MatMul MatMulInteger QLinearMatMul;
     max_unpool: MaxUnpool;
@@ -92,6 +94,7 @@ ops! {
         SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap
         SplitToSequence;
     shape: Shape Size;
+    signal: BlackmanWindow DFT HammingWindow HannWindow MelWeightMatrix STFT;
     slice: Slice;
     softmax: Hardmax LogSoftmax Softmax;
     split: Split;
