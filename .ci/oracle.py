@@ -15,6 +15,7 @@ from oracles import (  # noqa: E402
     conformance,
     exports,
     licences,
+    lint,
     macs,
     perturbation,
     random_graphs,
@@ -33,6 +34,7 @@ ORACLES = [
     roundtrip,
     exports,
     random_graphs,
+    lint,
 ]
 
 

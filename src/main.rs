@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod interrupt;
 mod limits;
+mod lint;
 mod output;
 mod rewriting;
 mod source;

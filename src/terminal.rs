@@ -58,6 +58,14 @@ impl Terminal {
         Self { quiet }
     }
 
+    /// Tells what was done besides the report, on standard error.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            // A closed standard error is nothing to stop for.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
+        }
+    }
+
     /// A progress bar that appears on a terminal only, once the work has taken
     /// a moment, and goes when dropped.
     pub fn progress(&self, what: &str) -> Progress {

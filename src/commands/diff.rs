@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use analyzer::{Analysis, Options};
+use analyzer::{Analysis, Config, Finding, Options, Overrides, Study, lint};
 use anyhow::Context;
 use clap::Args;
 
@@ -28,22 +28,25 @@ impl Diff {
     pub(super) fn run(&self) -> anyhow::Result<Verdict> {
         self.output.check()?;
         let (old, new) = (self.analyze(&self.old)?, self.analyze(&self.new)?);
-        let report = views::diff::report(&old, &new);
+        let report = views::diff::report(&old.0, &new.0, [&old.1, &new.1]);
         self.output
             .publish(&report, &[self.old.clone(), self.new.clone()])?;
         Ok(Verdict::Clean)
     }
 
-    fn analyze(&self, path: &Path) -> anyhow::Result<Analysis> {
+    /// What a model is, and what the rules say of it.
+    fn analyze(&self, path: &Path) -> anyhow::Result<(Analysis, Vec<Finding>)> {
         let source = Source::open(path, Weights::Leave)?;
         let input_shapes = self.shapes.resolve(&source.name(), &source.inputs())?;
-        analyzer::analyze(
-            &source.model,
-            &Options {
-                input_shapes,
-                ..Options::default()
-            },
-        )
-        .with_context(|| source.name())
+        let settings = Config::new(Path::new(".")).settings(path, &Overrides::default());
+        let options = Options {
+            input_shapes,
+            weights: settings.needs_weights(),
+            ..Options::default()
+        };
+        let study = Study::new(&source.model, &options).with_context(|| source.name())?;
+        let analysis = study.analysis();
+        let findings = lint(&study, &analysis, &settings, None);
+        Ok((analysis, findings))
     }
 }

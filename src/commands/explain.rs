@@ -1,5 +1,6 @@
 //! `convfold explain`.
 
+use analyzer::rules;
 use anyhow::bail;
 use clap::Args;
 use compiler::plan::{self, PASSES};
@@ -11,8 +12,8 @@ use crate::views;
 /// Arguments.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A pass, as `convfold passes` lists them
-    #[arg(value_name = "PASS")]
+    /// A lint rule or a pass, as `convfold rules` and `convfold passes` list them
+    #[arg(value_name = "CODE|PASS")]
     name: String,
     #[command(flatten)]
     output: Output,
@@ -20,10 +21,17 @@ pub struct Explain {
 
 impl Explain {
     pub(super) fn run(&self) -> anyhow::Result<Verdict> {
-        let Some(pass) = plan::find(&self.name) else {
-            bail!("{}", unknown(&self.name));
+        let report = if let Some(rule) = rules::find(&self.name) {
+            views::rules::one(rule)
+        } else if let Some(pass) = plan::find(&self.name) {
+            views::passes::one(pass)
+        } else {
+            bail!(
+                "{}, and no rule; `convfold rules` lists those",
+                unknown(&self.name)
+            );
         };
-        self.output.publish(&views::passes::one(pass), &[])?;
+        self.output.publish(&report, &[])?;
         Ok(Verdict::Clean)
     }
 }

@@ -8,7 +8,9 @@ mod explain;
 mod factorize;
 mod fold;
 mod graph;
+mod lint;
 mod passes;
+mod rules;
 mod verify;
 
 use std::time::Duration;
@@ -41,13 +43,17 @@ pub enum Command {
     Verify(Box<verify::Verify>),
     /// Measure time in tract, models in turns
     Bench(Box<bench::Bench>),
+    /// Look for what costs and brings nothing, mistakes, and budgets exceeded
+    Lint(Box<lint::Lint>),
     /// Tell what changed between two models
     Diff(diff::Diff),
     /// Draw the graph
     Graph(graph::Graph),
     /// List the rewrite passes
     Passes(passes::Passes),
-    /// Tell what a pass does, why, and when not to use it
+    /// List the lint rules
+    Rules(rules::Rules),
+    /// Tell what a rule or a pass is about, why, and when to leave it
     Explain(explain::Explain),
     /// Print a script that completes convfold's arguments in a shell
     Completions(completions::Completions),
@@ -77,9 +83,11 @@ pub fn run(command: &Command, terminal: &Terminal) -> anyhow::Result<Verdict> {
         Command::Fold(c) => c.run(terminal),
         Command::Verify(c) => c.run(terminal),
         Command::Bench(c) => c.run(terminal),
+        Command::Lint(c) => c.run(terminal),
         Command::Diff(c) => c.run(),
         Command::Graph(c) => c.run(),
         Command::Passes(c) => c.run(),
+        Command::Rules(c) => c.run(),
         Command::Explain(c) => c.run(),
         Command::Completions(c) => c.run(),
     }

@@ -6,13 +6,20 @@
 
 mod chart;
 mod csv;
+mod findings;
+mod github;
+mod gitlab;
 mod html;
 mod json;
+mod junit;
+mod lint_text;
 mod markdown;
 mod report;
+mod sarif;
 mod text;
 
 pub use chart::{Chart, ChartKind, Point};
+pub use findings::{FINDING_FORMATS, FindingFormat};
 pub use report::{Align, Block, Cell, Column, Report, Table, Tone};
 
 use std::path::Path;
@@ -82,6 +89,15 @@ impl Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finding_formats_have_unique_names() {
+        let mut names: Vec<_> = FINDING_FORMATS.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FINDING_FORMATS.len());
+        assert!(FINDING_FORMATS.iter().all(|f| !f.what.is_empty()));
+    }
 
     #[test]
     fn formats_have_unique_names_and_endings() {

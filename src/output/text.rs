@@ -75,7 +75,7 @@ fn render(report: &Report, style: &Style) -> String {
 
 /// The lines of a text: broken between words, a word that is wider than a
 /// line cut in its middle.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split_whitespace() {
@@ -217,7 +217,7 @@ fn aligned(text: &str, width: usize, align: Align) -> String {
 }
 
 /// Names come from strangers: what would steer the terminal is shown, not sent.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_default());
@@ -229,7 +229,7 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-fn toned(style: &Style, tone: Tone, text: &str) -> String {
+pub(super) fn toned(style: &Style, tone: Tone, text: &str) -> String {
     match tone {
         Tone::Plain => text.to_owned(),
         Tone::Good => paint(style, text, |p| p.green()),
@@ -238,7 +238,7 @@ fn toned(style: &Style, tone: Tone, text: &str) -> String {
     }
 }
 
-fn paint(style: &Style, text: &str, how: impl Fn(Paint) -> Paint) -> String {
+pub(super) fn paint(style: &Style, text: &str, how: impl Fn(Paint) -> Paint) -> String {
     if style.colour && !text.is_empty() {
         how(Paint::new().force_styling(true))
             .apply_to(text)

@@ -1,8 +1,8 @@
 //! What changed between two models.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use analyzer::{Analysis, Count, Layer};
+use analyzer::{Analysis, Count, Finding, Layer};
 use serde_json::{Map, Value, json};
 
 use super::{analysis, comparable, count, sizes};
@@ -31,8 +31,9 @@ struct Pairing<'a> {
     same: usize,
 }
 
-/// The report on two models; the JSON is `convfold.diff.v1`.
-pub fn report(old: &Analysis, new: &Analysis) -> Report {
+/// The report on two models and what the rules say of each; the JSON is
+/// `convfold.diff.v1`.
+pub fn report(old: &Analysis, new: &Analysis, findings: [&[Finding]; 2]) -> Report {
     let pairing = pair(old, new);
     let mut blocks = vec![
         Block::Heading(format!("{} against {}", new.model.path, old.model.path)),
@@ -50,6 +51,11 @@ pub fn report(old: &Analysis, new: &Analysis) -> Report {
             Tone::Plain,
             format!("{} layers are alike", pairing.same),
         ));
+    }
+    let [before, after] = findings;
+    let (fresh, gone) = (without(after, before), without(before, after));
+    if !fresh.is_empty() || !gone.is_empty() {
+        blocks.push(Block::Table(changes(&fresh, &gone)));
     }
     let nodes = |layers: &[&Layer]| serde_json::to_value(layers).unwrap_or_default();
     let changed: Vec<Value> = pairing
@@ -69,9 +75,45 @@ pub fn report(old: &Analysis, new: &Analysis) -> Report {
                 "removed": nodes(&pairing.removed),
                 "added": nodes(&pairing.added),
             },
+            "findings": {"new": fresh, "gone": gone},
         }),
         blocks,
     }
+}
+
+/// The findings of one list of which the other has none of the same rule and
+/// node.
+fn without<'a>(list: &'a [Finding], other: &[Finding]) -> Vec<&'a Finding> {
+    let known: HashSet<_> = other.iter().map(|f| (&f.code, &f.node)).collect();
+    list.iter()
+        .filter(|f| !known.contains(&(&f.code, &f.node)))
+        .collect()
+}
+
+fn changes(fresh: &[&Finding], gone: &[&Finding]) -> Table {
+    let mut table = Table::new(
+        "",
+        &[
+            Column::words("", "kind"),
+            Column::words("finding", "finding"),
+            Column::names("layer", "node"),
+            Column::names("what", "what"),
+        ],
+    );
+    let row = |kind: &str, tone, f: &Finding| {
+        vec![
+            Cell::new(kind).toned(tone),
+            format!("{} {}", f.code, f.name).into(),
+            f.node.as_deref().unwrap_or_default().into(),
+            f.message.as_str().into(),
+        ]
+    };
+    table.rows = gone
+        .iter()
+        .map(|f| row("-", Tone::Good, f))
+        .chain(fresh.iter().map(|f| row("+", Tone::Bad, f)))
+        .collect();
+    table
 }
 
 /// Layers go together by name; what is left over, by what it does, in order:

@@ -4,15 +4,26 @@ pub mod analysis;
 pub mod comparison;
 pub mod diff;
 pub mod dot;
+pub mod lint;
 pub mod passes;
 pub mod rewriting;
 mod risk;
+pub mod rules;
 pub mod timing;
 
 use analyzer::Count;
 
 use crate::output::Cell;
 use crate::units;
+
+/// The first sentence of a text.
+pub fn first_sentence(text: &str) -> String {
+    text.split_inclusive(". ")
+        .next()
+        .unwrap_or(text)
+        .trim()
+        .to_owned()
+}
 
 /// `3x3`; empty without axes.
 pub fn sizes<T: std::fmt::Display>(sizes: &[T]) -> String {

@@ -21,7 +21,7 @@ pub fn table(passes: &[Pass]) -> Report {
             vec![
                 p.name.into(),
                 kind(p).into(),
-                Cell::with_raw(first_sentence(p.what), p.what),
+                Cell::with_raw(super::first_sentence(p.what), p.what),
             ]
         })
         .collect();
@@ -67,12 +67,4 @@ fn data(pass: &Pass) -> Value {
         "when_not": pass.when_not,
         "example": pass.example,
     })
-}
-
-fn first_sentence(text: &str) -> String {
-    text.split_inclusive(". ")
-        .next()
-        .unwrap_or(text)
-        .trim()
-        .to_owned()
 }

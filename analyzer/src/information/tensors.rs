@@ -193,7 +193,8 @@ fn look(task: &Task) -> WeightReport {
         report.max = Some(Real(max));
         report.mean_magnitude = Some(Real(mean));
     }
-    if finite == values.len() {
+    // One value throughout was never trained: its filters say nothing.
+    if finite == values.len() && min < max {
         report.filters = filters(&values, &task.data.shape, task.layout);
     }
     report

@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 use egg::{AstSize, Extractor, Id, RecExpr};
 
 pub use options::{Calibration, Options, ParseOptionError, Shaping, Sink, StridePlace, Width};
-pub use passes::{PASSES, Pass, Rule, find};
+pub use passes::{PASSES, Pass, Rule, find, split};
 pub use site::{Candidate, ConvSite};
 
 use crate::facts::{Facts, Scope};

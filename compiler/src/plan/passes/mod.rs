@@ -13,6 +13,8 @@ mod large_to_3x3;
 mod separate;
 mod serial;
 
+pub use serial::split;
+
 use egg::Id;
 
 use super::lang::{EGraph, OpKey};

@@ -1,0 +1,120 @@
+//! `--fix`: the exact passes, in place.
+
+use analyzer::{Finding, Settings};
+use compiler::facts::Scope;
+use compiler::ir::TensorData;
+use compiler::onnx::{self, WriteOptions};
+use compiler::plan::{Compilation, Options, PASSES, StridePlace, Width};
+
+use super::places::Place;
+use crate::interrupt;
+use crate::source::{Source, Weights};
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Fixed {
+    /// The file.
+    pub path: String,
+    /// Places that were folded, by pass; empty where none was.
+    pub passes: Vec<(&'static str, usize)>,
+    /// Why the file was left as it is.
+    pub refused: Option<String>,
+}
+
+impl Fixed {
+    /// What was done, in words.
+    pub fn words(&self) -> String {
+        if let Some(why) = &self.refused {
+            return format!("{}: not fixed: {why}", self.path);
+        }
+        let parts = self.passes.iter().map(|(pass, sites)| {
+            let s = if *sites == 1 { "" } else { "s" };
+            format!("{pass} in {sites} place{s}")
+        });
+        let parts: Vec<String> = parts.collect();
+        if parts.is_empty() {
+            return format!("{}: nothing could be fixed exactly", self.path);
+        }
+        format!("{}: fixed: {}", self.path, parts.join(", "))
+    }
+
+    /// Whether the file was written.
+    pub fn was_written(&self) -> bool {
+        !self.passes.is_empty()
+    }
+}
+
+/// Whether one of these findings is of a rule that can be repaired.
+pub fn any(findings: &[Finding]) -> bool {
+    let fixable = |f: &Finding| analyzer::rules::find(&f.code).is_some_and(|r| !r.fixes.is_empty());
+    findings.iter().any(fixable)
+}
+
+/// Runs the exact passes on a file and replaces it in one step, if one of them
+/// has found a place.
+pub fn fix(place: &Place, settings: &Settings) -> Fixed {
+    let (passes, refused) = match rewrite(place, settings) {
+        Ok(passes) => (passes, None),
+        Err(error) => (Vec::new(), Some(crate::failure::describe(&error))),
+    };
+    Fixed {
+        path: place.shown.clone(),
+        passes,
+        refused,
+    }
+}
+
+fn rewrite(place: &Place, settings: &Settings) -> anyhow::Result<Vec<(&'static str, usize)>> {
+    let Source { model, unknown, .. } = Source::open(&place.path, Weights::Leave)?;
+    let graph = model.expanded();
+    let absent = graph.values().any(|(_, v)| {
+        let tensor = v.initializer.as_ref();
+        tensor.is_some_and(|t| matches!(t.data, TensorData::Absent))
+    });
+    anyhow::ensure!(
+        !absent,
+        "its weights are in files beside it, which --fix leaves as they are; fold it into a new \
+         file: convfold fold {} -o OUT",
+        place.shown
+    );
+    anyhow::ensure!(
+        unknown.is_empty(),
+        "it holds fields that ONNX up to IR version 14 does not define and that would be lost; \
+         fold it into a new file: convfold fold {} -o OUT --drop-unknown",
+        place.shown
+    );
+    let has = |name: &String| graph.inputs.iter().any(|&v| graph.value(v).name == *name);
+    let shapes = settings.input_shapes.iter();
+    let shapes = shapes.filter(|(name, _)| has(name));
+    let scope = Scope {
+        input_shapes: shapes.map(|(n, s)| (n.clone(), s.clone())).collect(),
+        ..Scope::default()
+    };
+    let options = Options {
+        width: Width::default(),
+        stride: StridePlace::default(),
+        only: &[],
+        skip: &[],
+        calibration: None,
+        explain: false,
+        cancel: interrupt::flag(),
+        progress: &|_, _, _| {},
+    };
+    let mut compilation = Compilation::new(model, options, scope);
+    let mut passes = Vec::new();
+    for pass in PASSES.iter().filter(|p| p.exact) {
+        let sites = compilation.run(pass)?.sites.len();
+        if sites > 0 {
+            passes.push((pass.name, sites));
+        }
+    }
+    if !passes.is_empty() {
+        let bytes = onnx::encode(&compilation.model().to_proto())?;
+        let options = WriteOptions {
+            inputs: vec![place.path.clone()],
+            force: true,
+        };
+        onnx::write_atomically(&place.path, &bytes, &options)?;
+    }
+    Ok(passes)
+}
