@@ -115,6 +115,9 @@ fn the_exit_code_does_not_depend_on_the_format() {
         let zero = project.lint(&["--format", format, "--exit-zero"]);
         assert_eq!(code(&zero), 0, "{format}");
     }
+    project.edit("a.onnx", |proto| proto.opset_import[0].version = Some(12));
+    let told = project.lint(&["--ignore", "CF030"]);
+    assert!(code(&told) == 0 && stdout(&told).contains("CF023"));
     let strict = project.lint(&["--ignore", "CF030", "--fail-level", "information"]);
     assert_eq!(code(&strict), 1);
     let lenient = project.lint(&["--fail-level", "error"]);
