@@ -41,7 +41,7 @@ def check(context):
 def lint(context, folder, *arguments):
     """convfold lint in a folder."""
     return subprocess.run(
-        [context.convfold, "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [os.path.abspath(context.convfold), "lint", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
 
 
