@@ -133,7 +133,13 @@ fn no_overlap(layer: &NoOverlap) -> Vec<Cell> {
         layer.node.as_str().into(),
         sizes(&layer.kernel).into(),
         sizes(&layer.stride).into(),
-        Cell::with_raw(units::percent(layer.unread.0), layer.unread),
+        Cell::with_raw(
+            match layer.unread.0 {
+                0.0 => "none".into(),
+                share => units::percent(share),
+            },
+            layer.unread,
+        ),
     ]
 }
 

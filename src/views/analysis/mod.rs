@@ -220,6 +220,18 @@ fn notes(analysis: &Analysis) -> Vec<Block> {
             "+ statistics of the whole plane flow in beside the field.".into(),
         );
     }
+    if analysis
+        .layers
+        .iter()
+        .any(|l| l.receptive_field.as_ref().is_some_and(|f| f.hull))
+    {
+        note(
+            Tone::Plain,
+            "≤ before a field: branches with units that see nothing have met, and the units of a \
+             row or column see this together; --unit tells what one sees."
+                .into(),
+        );
+    }
     if unread > 0 {
         note(
             Tone::Plain,
