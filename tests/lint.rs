@@ -369,6 +369,134 @@ fn fix_folds_in_place_and_once() {
 }
 
 #[test]
+fn fix_leaves_what_is_suppressed_or_not_asked_for() {
+    let project = Project::with_model("a.onnx");
+    let before = fs::read(project.path("a.onnx")).expect("there");
+    project.lint(&["--fix", "--ignore", "CF030"]);
+    project.lint(&["--fix", "--select", "CF010"]);
+    assert_eq!(fs::read(project.path("a.onnx")).expect("there"), before);
+    project.edit("a.onnx", |proto| {
+        let graph = proto.graph.as_mut().expect("a graph");
+        graph.node[1].metadata_props.push(StringStringEntryProto {
+            key: Some("convfold.ignore".into()),
+            value: Some("CF030".into()),
+        });
+    });
+    let before = fs::read(project.path("a.onnx")).expect("there");
+    project.lint(&["--fix"]);
+    assert_eq!(fs::read(project.path("a.onnx")).expect("there"), before);
+}
+
+/// Moves the kernel's data into a file beside the model, which holds `data`.
+fn external(project: &Project, model: &str, data: &[u8]) {
+    project.edit(model, |proto| {
+        let graph = proto.graph.as_mut().expect("a graph");
+        let kernel = &mut graph.initializer[0];
+        kernel.float_data.clear();
+        kernel.data_location = Some(1);
+        kernel.external_data = vec![StringStringEntryProto {
+            key: Some("location".into()),
+            value: Some("weights.bin".into()),
+        }];
+    });
+    fs::write(project.path("weights.bin"), data).expect("writable");
+}
+
+#[test]
+fn weights_beside_a_model_are_part_of_it() {
+    let project = Project::with_model("a.onnx");
+    let nan: Vec<u8> = (0..600)
+        .flat_map(|i| if i == 7 { f32::NAN } else { i as f32 }.to_le_bytes())
+        .collect();
+    let sound: Vec<u8> = (0..600).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    external(&project, "a.onnx", &sound);
+    let has = |code: &str| codes(&project.report(&["."])).iter().any(|c| c == code);
+    assert!(!has("CF016") && !has("CF032"));
+    // The kept result is not believed when the weights are others.
+    fs::write(project.path("weights.bin"), nan).expect("writable");
+    assert!(has("CF016"));
+    fs::remove_file(project.path("weights.bin")).expect("there");
+    assert!(has("CF032") && !has("CF016"));
+    project.write(
+        "weights.bin",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2400\n",
+    );
+    let report = project.report(&["."]);
+    assert_eq!(codes(&report), ["CF000"]);
+    assert!(
+        report["findings"][0]["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("git lfs pull"))
+    );
+    // A change of the weights is a change of the model.
+    fs::write(project.path("weights.bin"), &sound).expect("writable");
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "-m", "model"]);
+    let since = || project.report(&["--since", "HEAD"])["summary"]["files"].clone();
+    assert_eq!(since(), 0);
+    fs::write(
+        project.path("weights.bin"),
+        [sound.as_slice(), &[0]].concat(),
+    )
+    .expect("writable");
+    assert_eq!(since(), 1);
+    // What is beside the model is not repaired in place.
+    let before = fs::read(project.path("a.onnx")).expect("there");
+    let output = project.lint(&["--fix"]);
+    assert!(
+        stdout(&output).contains("a.onnx: not fixed"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(fs::read(project.path("a.onnx")).expect("there"), before);
+}
+
+#[test]
+fn diff_tells_what_is_found_now_and_what_no_more() {
+    let project = Project::with_model("old.onnx");
+    project.model("new.onnx");
+    project.lint(&["new.onnx", "--fix"]);
+    project.edit("new.onnx", |proto| proto.opset_import[0].version = Some(12));
+    let mut command = convfold();
+    let diff = command
+        .current_dir(project.0.path())
+        .args(["diff", "old.onnx", "new.onnx", "--format", "json"]);
+    let report = json(&diff.output().expect("runs"));
+    let codes = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("findings");
+        list.iter()
+            .filter_map(|f| f["code"].as_str().map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(codes(&report["findings"]["gone"]), ["CF030"]);
+    assert_eq!(codes(&report["findings"]["new"]), ["CF023"]);
+}
+
+/// What is told of trained models: more than this, and somebody cries wolf.
+#[test]
+fn trained_models_have_these_findings_and_no_others() {
+    for (model, expected) in [
+        ("blazeface", "CF004 CF005 CF007 CF018"),
+        ("candy", "CF011 CF023 CF026 CF027"),
+        ("cifar10_cnn", "CF001 CF004 CF005 CF023"),
+        ("mnist", "CF001 CF004 CF005 CF023 CF027 CF030"),
+        ("squeezenet", "CF002 CF005 CF006 CF023 CF027"),
+        ("super_resolution", "CF002 CF008 CF023"),
+        ("ultraface-slim-320", "CF010 CF023 CF024 CF027"),
+        ("yunet_n_320", "CF004 CF005 CF007 CF014 CF023"),
+    ] {
+        let Some(path) = common::corpus(&format!("{model}.onnx")) else {
+            return;
+        };
+        let project = Project::new();
+        let mut found = codes(&project.report(&[path.to_str().expect("UTF-8")]));
+        found.dedup();
+        assert_eq!(found.join(" "), expected, "{model}");
+    }
+}
+
+#[test]
 fn results_are_kept_by_content() {
     let project = Project::with_model("a.onnx");
     let first = stdout(&project.lint(&["--format", "json"]));

@@ -59,6 +59,9 @@ pub struct Finding {
     pub help: String,
     /// The numbers that the message was made from.
     pub evidence: Map<String, Value>,
+    /// The nodes on which the rule's exact passes take it away; none where it
+    /// cannot be taken away exactly.
+    pub fix: Vec<String>,
 }
 
 /// What a rule gives; [`crate::lint`] makes a [`Finding`] of it.
@@ -74,6 +77,8 @@ pub struct Draft {
     pub evidence: Map<String, Value>,
     /// Another severity than the rule's own. Configuration goes over it.
     pub severity: Option<Severity>,
+    /// The nodes on which the rule's exact passes take it away.
+    pub fix: Vec<String>,
 }
 
 impl Draft {
@@ -106,6 +111,13 @@ impl Draft {
     pub fn with(mut self, key: &str, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value).unwrap_or_default();
         self.evidence.insert(key.to_owned(), value);
+        self
+    }
+
+    /// A node on which the rule's exact passes take it away.
+    #[must_use]
+    pub fn fix(mut self, node: impl Into<String>) -> Self {
+        self.fix.push(node.into());
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use analyzer::rules::unreadable;
 use analyzer::{Draft, Figures, Finding, Options, Settings, Study, lint};
@@ -162,16 +162,7 @@ fn load(path: &Path, bytes: &Bytes, weights: bool) -> Result<(Model, Vec<SideFil
 /// Brings in the weights of files beside the model; those that are not there
 /// stay away.
 fn beside(path: &Path, proto: &mut ModelProto) -> Result<Vec<SideFile>, ExternalError> {
-    let mut locations: Vec<String> = Vec::new();
-    try_for_each_tensor_mut(proto, &mut |tensor| {
-        if is_external(tensor)
-            && let Ok(reference) = reference(tensor)
-            && !locations.contains(&reference.location)
-        {
-            locations.push(reference.location);
-        }
-        Ok::<(), ExternalError>(())
-    })?;
+    let locations = locations(proto);
     if locations.is_empty() {
         return Ok(Vec::new());
     }
@@ -183,6 +174,31 @@ fn beside(path: &Path, proto: &mut ModelProto) -> Result<Vec<SideFile>, External
     let folder = path.parent().unwrap_or(Path::new(""));
     let hashed = locations.into_iter().map(|l| SideFile::of(folder, l));
     Ok(hashed.collect())
+}
+
+/// The files that a model names for its weights, as it names them.
+fn locations(proto: &mut ModelProto) -> Vec<String> {
+    let mut locations: Vec<String> = Vec::new();
+    let _ = try_for_each_tensor_mut(proto, &mut |tensor| {
+        if is_external(tensor)
+            && let Ok(reference) = reference(tensor)
+            && !locations.contains(&reference.location)
+        {
+            locations.push(reference.location);
+        }
+        Ok::<(), ExternalError>(())
+    });
+    locations
+}
+
+/// The files beside a model that hold its weights; none where it is no model.
+pub fn data_files(path: &Path) -> Vec<PathBuf> {
+    let Ok(mut file) = onnx::open_with(path, &limits::open_options()) else {
+        return Vec::new();
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let names = locations(&mut file.model).into_iter();
+    names.map(|name| folder.join(name)).collect()
 }
 
 fn without_weights(error: &ExternalError) -> Draft {

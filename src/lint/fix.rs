@@ -1,10 +1,10 @@
 //! `--fix`: the exact passes, in place.
 
-use analyzer::{Finding, Settings};
+use analyzer::{Finding, Settings, rules};
 use compiler::facts::Scope;
 use compiler::ir::TensorData;
 use compiler::onnx::{self, WriteOptions};
-use compiler::plan::{Compilation, Options, PASSES, StridePlace, Width};
+use compiler::plan::{Compilation, Options, PASSES, Pass, StridePlace, Width};
 
 use super::places::Place;
 use crate::interrupt;
@@ -44,16 +44,32 @@ impl Fixed {
     }
 }
 
-/// Whether one of these findings is of a rule that can be repaired.
-pub fn any(findings: &[Finding]) -> bool {
-    let fixable = |f: &Finding| analyzer::rules::find(&f.code).is_some_and(|r| !r.fixes.is_empty());
-    findings.iter().any(fixable)
+/// What is to be repaired.
+pub struct Repair {
+    passes: Vec<&'static Pass>,
+    nodes: Vec<String>,
+}
+
+impl Repair {
+    /// What takes these findings away exactly; `None` if nothing does.
+    pub fn of(findings: &[Finding]) -> Option<Self> {
+        let fixable: Vec<&Finding> = findings.iter().filter(|f| !f.fix.is_empty()).collect();
+        let named = |pass: &&Pass| {
+            let rules = fixable.iter().filter_map(|f| rules::find(&f.code));
+            rules.into_iter().any(|r| r.fixes.contains(&pass.name))
+        };
+        let nodes = fixable.iter().flat_map(|f| f.fix.clone()).collect();
+        (!fixable.is_empty()).then(|| Self {
+            passes: PASSES.iter().filter(named).collect(),
+            nodes,
+        })
+    }
 }
 
 /// Runs the exact passes on a file and replaces it in one step, if one of them
-/// has found a place.
-pub fn fix(place: &Place, settings: &Settings) -> Fixed {
-    let (passes, refused) = match rewrite(place, settings) {
+/// has found a place. What is suppressed or not asked for is left alone.
+pub fn fix(place: &Place, settings: &Settings, repair: &Repair) -> Fixed {
+    let (passes, refused) = match rewrite(place, settings, repair) {
         Ok(passes) => (passes, None),
         Err(error) => (Vec::new(), Some(crate::failure::describe(&error))),
     };
@@ -64,7 +80,11 @@ pub fn fix(place: &Place, settings: &Settings) -> Fixed {
     }
 }
 
-fn rewrite(place: &Place, settings: &Settings) -> anyhow::Result<Vec<(&'static str, usize)>> {
+fn rewrite(
+    place: &Place,
+    settings: &Settings,
+    repair: &Repair,
+) -> anyhow::Result<Vec<(&'static str, usize)>> {
     let Source { model, unknown, .. } = Source::open(&place.path, Weights::Leave)?;
     let graph = model.expanded();
     let absent = graph.values().any(|(_, v)| {
@@ -93,7 +113,7 @@ fn rewrite(place: &Place, settings: &Settings) -> anyhow::Result<Vec<(&'static s
     let options = Options {
         width: Width::default(),
         stride: StridePlace::default(),
-        only: &[],
+        only: &repair.nodes,
         skip: &[],
         calibration: None,
         explain: false,
@@ -102,7 +122,7 @@ fn rewrite(place: &Place, settings: &Settings) -> anyhow::Result<Vec<(&'static s
     };
     let mut compilation = Compilation::new(model, options, scope);
     let mut passes = Vec::new();
-    for pass in PASSES.iter().filter(|p| p.exact) {
+    for &pass in &repair.passes {
         let sites = compilation.run(pass)?.sites.len();
         if sites > 0 {
             passes.push((pass.name, sites));

@@ -119,7 +119,11 @@ pub fn run(request: &Request, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let mut places = discover::models(&request.paths, &request.config)?;
     if let Some(revision) = &request.since {
         let changed = since::changed(revision)?;
-        places.retain(|p| changed.contains(&p.absolute));
+        places.retain(|p| {
+            // Weights beside a model are part of it.
+            let beside = || examine::data_files(&p.absolute);
+            changed.contains(&p.absolute) || beside().iter().any(|f| changed.contains(f))
+        });
     }
     let cache = request.cache.as_deref().map(Cache::open);
     let bar = terminal.progress("models");
@@ -137,8 +141,9 @@ pub fn run(request: &Request, terminal: &Terminal) -> anyhow::Result<Outcome> {
             .settings(place.key.as_ref(), &request.overrides);
         let mut seen = examine::examine(place, &settings, before, cache.as_ref());
         let mut fixed = None;
-        if request.fix && fix::any(&seen.findings) {
-            let outcome = fix::fix(place, &settings);
+        let repair = request.fix.then(|| fix::Repair::of(&seen.findings));
+        if let Some(repair) = repair.flatten() {
+            let outcome = fix::fix(place, &settings, &repair);
             if outcome.was_written() {
                 seen = examine::examine(place, &settings, before, cache.as_ref());
             }

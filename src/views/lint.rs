@@ -164,5 +164,6 @@ fn entry(located: &Located) -> Value {
         "help": f.help,
         "evidence": f.evidence,
         "fingerprint": located.fingerprint,
+        "fixable": !f.fix.is_empty(),
     })
 }

@@ -1,10 +1,9 @@
 //! CF018: odd kernels with more padding on one side.
 
 use super::subject::Subject;
-use super::words::{largest, sizes};
+use super::words::{largest, list, pixels, sizes};
 use super::{Check, Rule};
 use crate::diagnostic::{Draft, Severity};
-use crate::units;
 
 pub(super) const RULE: Rule = Rule {
     code: "CF018",
@@ -28,38 +27,33 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
-    for layer in &subject.analysis.layers {
-        let axes = layer.kernel.len();
-        if layer.overlap.is_empty() || layer.pads.len() != 2 * axes {
+    for window in &subject.analysis.information.one_sided {
+        let Some(layer) = subject.layer(&window.node) else {
+            continue;
+        };
+        let (begins, ends) = window.pads.split_at(window.kernel.len());
+        let mut axes = window.kernel.iter().zip(begins.iter().zip(ends));
+        let even = axes.any(|(kernel, (begin, end))| kernel % 2 == 0 && begin != end);
+        if even || layer.overlap.is_empty() {
             continue;
         }
-        let (begins, ends) = layer.pads.split_at(axes);
-        let uneven = (0..axes).any(|a| layer.kernel[a] % 2 == 1 && begins[a] != ends[a]);
-        let even = (0..axes).any(|a| layer.kernel[a] % 2 == 0 && begins[a] != ends[a]);
-        if !uneven || even {
-            continue;
-        }
-        let list = |v: &[i64]| v.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         let field = layer.receptive_field.as_ref();
         let shift = field.and_then(|f| largest(f.shift.as_ref()));
         let off = shift.filter(|s| *s > 0.0).map_or(String::new(), |s| {
-            format!(
-                "; its grid is {} px off the image's middle",
-                units::plain(s)
-            )
+            format!("; its grid is {} off the image's middle", pixels(s))
         });
         let message = format!(
             "{} at stride {} with pads {} before and {} after{off}",
-            sizes(&layer.kernel),
+            sizes(&window.kernel),
             sizes(&layer.stride),
             list(begins),
             list(ends),
         );
         drafts.push(
-            Draft::at(&layer.node, message)
+            Draft::at(&window.node, message)
                 .help("pad symmetrically when training anew; keep the pads when converting weights")
-                .with("pads", &layer.pads)
-                .with("shift", shift.map(crate::Real)),
+                .with("pads", &window.pads)
+                .with("shift", &window.shift),
         );
     }
 }

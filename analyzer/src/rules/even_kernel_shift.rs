@@ -1,13 +1,11 @@
 //! CF003: even kernels whose one-sided padding shifts the map.
 
-use compiler::ir::{NodeId, ValueId};
-use compiler::ops::window::Direction;
-
 use super::subject::Subject;
-use super::words::{pixels, sizes};
+use super::words::{list, pixels, sizes};
 use super::{Check, Rule};
 use crate::diagnostic::{Draft, Severity};
-use crate::number::Real;
+use crate::information::OneSided;
+use crate::number::Exact;
 
 pub(super) const RULE: Rule = Rule {
     code: "CF003",
@@ -29,79 +27,63 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
-    let graph = subject.graph();
-    for &id in graph.order() {
-        let Some(window) = subject.window(id) else {
-            continue;
-        };
-        let even = window.axes.iter().any(|a| {
-            let uneven = a.pads.is_some_and(|(begin, end)| begin != end);
-            a.direction == Direction::Gather && a.kernel % 2 == 0 && uneven
-        });
-        let (Some(before), Some(after)) = (
-            subject.data(id).and_then(|v| shift(subject, v)),
-            output(subject, id).and_then(|v| shift(subject, v)),
-        ) else {
-            continue;
-        };
-        if !even || after <= before || taken_back(subject, id, after) {
+    for window in &subject.analysis.information.one_sided {
+        let (begins, ends) = window.pads.split_at(window.kernel.len());
+        let mut axes = window.kernel.iter().zip(begins.iter().zip(ends));
+        let even = axes.any(|(kernel, (begin, end))| kernel % 2 == 0 && begin != end);
+        let (after, before) = (magnitude(&window.total), before(window));
+        if !even || after <= before || taken_back(subject, &window.node, after) {
             continue;
         }
-        let kernel: Vec<i64> = window.axes.iter().map(|a| a.kernel).collect();
-        let pads: Vec<(i64, i64)> = window.axes.iter().filter_map(|a| a.pads).collect();
-        let begins: Vec<i64> = pads.iter().map(|p| p.0).collect();
-        let ends: Vec<i64> = pads.iter().map(|p| p.1).collect();
-        let list = |v: &[i64]| v.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         let message = format!(
             "an even kernel ({}) with pads {} before and {} after shifts what its units look at by \
              {} of the input, {} in all at this depth",
-            sizes(&kernel),
-            list(&begins),
-            list(&ends),
+            sizes(&window.kernel),
+            list(begins),
+            list(ends),
             pixels(after - before),
             pixels(after),
         );
         drafts.push(
-            Draft::at(&graph.node_name(id), message)
+            Draft::at(&window.node, message)
                 .help(
                     "use an odd kernel, or give a later even kernel its pads on the other side so \
                      that the two cancel",
                 )
-                .with("kernel", kernel)
-                .with("shift", Real(after - before))
-                .with("shift_in_all", Real(after)),
+                .with("kernel", &window.kernel)
+                .with("pads", &window.pads)
+                .with("shift", &window.shift)
+                .with("shift_in_all", &window.total),
         );
     }
 }
 
-/// The largest shift by one-sided padding along an axis, in input pixels.
-fn shift(subject: &Subject, value: ValueId) -> Option<f64> {
-    let fields = &subject.study.fields;
-    let axes = subject.study.layout.axes_of(fields, value);
-    let shifts = axes.iter().filter_map(|&axis| {
-        let skew = fields.of(value, axis)?.skew;
-        #[allow(clippy::cast_precision_loss)]
-        Some((*skew.numer() as f64 / *skew.denom() as f64).abs())
-    });
-    shifts.reduce(f64::max)
+/// The largest shift along an axis before a window, in input pixels.
+fn before(window: &OneSided) -> f64 {
+    let both = window.total.iter().zip(&window.shift);
+    let known = both.filter_map(|(total, own)| Some((*total)?.as_f64() - (*own)?.as_f64()));
+    known.map(f64::abs).fold(0.0, f64::max)
 }
 
-fn output(subject: &Subject, id: NodeId) -> Option<ValueId> {
-    subject.graph().node(id).outputs.first().copied().flatten()
+/// The largest shift along an axis, in input pixels.
+fn magnitude(shifts: &[Option<Exact>]) -> f64 {
+    let known = shifts.iter().flatten();
+    known.map(|s| s.as_f64().abs()).fold(0.0, f64::max)
 }
 
 /// Whether the next window on the way has less shift than this.
-fn taken_back(subject: &Subject, id: NodeId, after: f64) -> bool {
-    let mut at = output(subject, id);
-    while let Some(value) = at {
-        let Some(next) = subject.graph().sole_consumer(value) else {
-            return false;
-        };
-        at = output(subject, next);
-        if subject.window(next).is_some() {
-            return at
-                .and_then(|v| shift(subject, v))
-                .is_some_and(|s| s < after);
+fn taken_back(subject: &Subject, node: &str, after: f64) -> bool {
+    let graph = subject.graph();
+    let mut at = subject.node(node);
+    while let Some(id) = at {
+        let output = graph.node(id).outputs.first().copied().flatten();
+        at = output.and_then(|v| graph.sole_consumer(v));
+        let name = at.map(|id| graph.node_name(id)).unwrap_or_default();
+        let layer = subject.layer(&name);
+        if let Some(layer) = layer.filter(|l| !l.kernel.is_empty()) {
+            let field = layer.receptive_field.as_ref();
+            let shifts = field.and_then(|f| f.padding_shift.as_ref());
+            return shifts.is_some_and(|s| magnitude(s) < after);
         }
     }
     false

@@ -67,7 +67,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
             .with("macs_together", pair.macs_together)
             .with("exact_at_borders", pair.exact_at_borders);
         drafts.push(if pays && pair.exact_at_borders {
-            draft.severity(Severity::Warning)
+            draft.fix(&pair.second).severity(Severity::Warning)
         } else {
             draft
         });

@@ -184,6 +184,7 @@ fn finding(rule: &Rule, settings: &Settings, draft: Draft) -> Finding {
         message: draft.message,
         help: draft.help,
         evidence: draft.evidence,
+        fix: draft.fix,
     }
 }
 

@@ -52,11 +52,14 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         } else {
             "train without the bias (bias=False); `convfold lint --fix` folds both into one"
         };
-        drafts.push(
-            Draft::at(&graph.node_name(conv), message)
-                .help(help)
-                .with("normalization", graph.node_name(id))
-                .with("biases", count),
-        );
+        let draft = Draft::at(&graph.node_name(conv), message)
+            .help(help)
+            .with("normalization", graph.node_name(id))
+            .with("biases", count);
+        drafts.push(if instance {
+            draft
+        } else {
+            draft.fix(graph.node_name(id))
+        });
     }
 }

@@ -58,6 +58,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::at(&node, message)
                 .help("`convfold lint --fix` or `convfold fold` folds it exactly")
+                .fix(node.clone())
                 .with("convolution", graph.node_name(conv))
                 .with("bytes", bytes),
         );

@@ -51,6 +51,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         drafts.push(
             Draft::at(&name, message)
                 .help("`convfold lint --fix` or `convfold fold` folds it exactly")
+                .fix(name.clone())
                 .with("convolution", graph.node_name(conv))
                 .with("bytes", bytes),
         );

@@ -4,6 +4,7 @@ use compiler::ir::NodeId;
 use compiler::ops::{Conv, Pad, PadMode};
 
 use super::subject::Subject;
+use super::words::list;
 use super::{Check, Rule};
 use crate::diagnostic::{Draft, Severity};
 
@@ -38,15 +39,13 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         };
         let message = format!(
             "pads with zeros ({}) for the convolution \"{}\", which can do so itself",
-            pads.iter()
-                .map(i64::to_string)
-                .collect::<Vec<_>>()
-                .join(","),
+            list(&pads),
             graph.node_name(id)
         );
         drafts.push(
             Draft::at(&graph.node_name(pad), message)
                 .help("`convfold lint --fix` or `convfold fold` folds it exactly")
+                .fix(graph.node_name(id))
                 .with("convolution", graph.node_name(id))
                 .with("pads", pads),
         );

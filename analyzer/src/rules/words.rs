@@ -47,6 +47,12 @@ pub fn largest(axes: Option<&Vec<Option<Exact>>>) -> Option<f64> {
     known.reduce(f64::max)
 }
 
+/// `1,1`.
+pub fn list(numbers: &[i64]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    numbers.join(",")
+}
+
 /// `6.5 px`.
 pub fn pixels(distance: f64) -> String {
     format!("{} px", units::plain(distance))
