@@ -1,5 +1,7 @@
 //! `--fix`: the exact passes, in place.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use analyzer::{Finding, Settings, rules};
 use compiler::facts::Scope;
 use compiler::ir::TensorData;
@@ -69,7 +71,11 @@ impl Repair {
 /// Runs the exact passes on a file and replaces it in one step, if one of them
 /// has found a place. What is suppressed or not asked for is left alone.
 pub fn fix(place: &Place, settings: &Settings, repair: &Repair) -> Fixed {
-    let (passes, refused) = match rewrite(place, settings, repair) {
+    // A panic in one model must not take the others' findings away.
+    let attempt = || rewrite(place, settings, repair);
+    let failed = |_| Err(anyhow::anyhow!("internal error; please report it"));
+    let attempt = panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(failed);
+    let (passes, refused) = match attempt {
         Ok(passes) => (passes, None),
         Err(error) => (Vec::new(), Some(crate::failure::describe(&error))),
     };

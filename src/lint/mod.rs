@@ -120,9 +120,19 @@ pub fn run(request: &Request, terminal: &Terminal) -> anyhow::Result<Outcome> {
     if let Some(revision) = &request.since {
         let changed = since::changed(revision)?;
         places.retain(|p| {
-            // Weights beside a model are part of it.
-            let beside = || examine::data_files(&p.absolute);
-            changed.contains(&p.absolute) || beside().iter().any(|f| changed.contains(f))
+            // Weights beside a model are part of it. Most folders need no look.
+            let folder = p.absolute.parent();
+            let near = |f: &PathBuf| {
+                let model = f
+                    .extension()
+                    .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+                !model && folder.is_some_and(|folder| f.starts_with(folder))
+            };
+            let beside = || {
+                let files = examine::data_files(&p.absolute);
+                files.iter().any(|f| changed.contains(f))
+            };
+            changed.contains(&p.absolute) || (changed.iter().any(near) && beside())
         });
     }
     let cache = request.cache.as_deref().map(Cache::open);

@@ -2,7 +2,7 @@
 
 use super::subject::Subject;
 use super::words::{field, percent, sizes};
-use super::{Check, Rule};
+use super::{Check, Rule, Threshold};
 use crate::diagnostic::{Draft, Severity};
 use crate::information::Extent;
 use crate::number::Real;
@@ -26,7 +26,11 @@ pub(super) const RULE: Rule = Rule {
                  one (Luo et al. 2016), and depth adds non-linearity even without new context.",
     fixes: &[],
     weights: false,
-    thresholds: &[],
+    thresholds: &[Threshold {
+        key: "share",
+        default: 0.05,
+        what: "least share of the model's MACs that such layers must take together",
+    }],
     check: Check::Model(check),
 };
 
@@ -39,6 +43,11 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         .collect();
     let share = |layer: &Layer| subject.share(layer).unwrap_or(0.0);
     let all: f64 = layers.iter().map(|(_, l)| share(l)).sum();
+    // Where the MACs are not known, nothing is said of their share.
+    let known = layers.iter().any(|(_, l)| subject.share(l).is_some());
+    if known && all < subject.threshold("share") {
+        return;
+    }
     for &(extent, layer) in &layers {
         let own = share(layer);
         let cost = match (own > 0.0, layers.len()) {
