@@ -92,10 +92,13 @@ fn of_bytes(
             side_files,
             ..judge(&model, settings, before)
         },
-        Err(draft) => Seen {
-            findings: unreadable(settings, *draft).into_iter().collect(),
-            ..Seen::default()
-        },
+        // Not kept: it is known at once, and may lie in a file beside.
+        Err(draft) => {
+            return Seen {
+                findings: unreadable(settings, *draft).into_iter().collect(),
+                ..Seen::default()
+            };
+        }
     };
     if let Some(cache) = cache {
         cache.put(&key, &seen);
