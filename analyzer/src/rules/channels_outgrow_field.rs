@@ -54,8 +54,10 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         #[allow(clippy::cast_precision_loss)]
         let channels = stage.channels as f64 / before.channels as f64;
         let field_growth = seen / was;
+        // Where units see all of the image already, there is no more to see.
+        let all = sees_all(subject, before.field);
         let grown = channels >= subject.threshold("growth") && channels > field_growth;
-        if !before.learnt || !grown {
+        if !before.learnt || !grown || all {
             continue;
         }
         let message = format!(
@@ -76,6 +78,19 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
                 .with("field_growth", Real(field_growth)),
         );
     }
+}
+
+/// Whether a field is at least the image, as far as its size is known.
+fn sees_all(subject: &Subject, field: &[Option<i64>]) -> bool {
+    let study = subject.study;
+    let Some((_, axes)) = study.layout.inputs.first() else {
+        return false;
+    };
+    let mut sides = axes.iter().zip(field);
+    sides.all(|(&axis, side)| {
+        let image = study.fields.input_size(axis);
+        image.zip(*side).is_some_and(|(image, side)| side >= image)
+    })
 }
 
 /// The stages from fine to coarse.

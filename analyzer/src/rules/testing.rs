@@ -823,3 +823,18 @@ fn absent_weights_say_nothing_else() {
     .collect();
     assert!(codes.is_empty(), "{codes:?}");
 }
+
+#[test]
+fn a_stage_may_widen_once_all_is_seen() {
+    let net = |size: &str| {
+        Net::new()
+            .input("x", &["1", "3", size, size])
+            .conv("x", "a", [8, 3, 7, 7], &[("pads", A::Is(&[3, 3, 3, 3]))])
+            .pool("MaxPool", "a", "b", POOL2)
+            .conv("b", "y", [64, 8, 1, 1], &[])
+            .output("y")
+            .proto()
+    };
+    let codes = |proto| findings(proto, "select = [\"CF012\"]", None).len();
+    assert_eq!((codes(net("6")), codes(net("32"))), (0, 1));
+}
