@@ -300,6 +300,24 @@ fn the_baseline_knows_what_was_there() {
 }
 
 #[test]
+fn only_a_baseline_is_written_over() {
+    let project = Project::with_model("a.onnx");
+    project.model("b.onnx");
+    let before = fs::read(project.path("b.onnx")).expect("there");
+    let output = project.lint(&["--write-baseline", "--baseline", "b.onnx"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert_eq!(fs::read(project.path("b.onnx")).expect("there"), before);
+    project.write("notes.json", "{\"a\": 1}");
+    let output = project.lint(&["--write-baseline", "--baseline", "notes.json"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("notes.json is no baseline"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn the_ratchet_holds_totals() {
     let project = Project::with_model("a.onnx");
     project.model("b.onnx");

@@ -48,11 +48,12 @@ impl Baseline {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read the baseline {name}; --write-baseline writes it")
         })?;
-        let file: File = serde_json::from_str(&text)
-            .with_context(|| format!("{name} is no baseline; --write-baseline writes it anew"))?;
+        let file: File = serde_json::from_str(&text).with_context(|| {
+            format!("{name} is no baseline; name another file, or remove it first")
+        })?;
         anyhow::ensure!(
             file.schema == SCHEMA,
-            "{name} is a baseline of another version ({}); --write-baseline writes it anew",
+            "{name} is a baseline of another version ({}); remove it, and --write-baseline writes it anew",
             file.schema
         );
         let known = file.findings.iter().map(|e| e.fingerprint.clone());
