@@ -2,6 +2,8 @@
 //! the corpus.
 #![allow(dead_code, missing_docs)]
 
+pub mod project;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
