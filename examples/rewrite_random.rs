@@ -13,7 +13,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::encode;
@@ -34,17 +34,25 @@ fn main() -> anyhow::Result<()> {
         bail!("usage: rewrite_random FOLDER COUNT");
     };
     let count: u64 = count.parse().context("COUNT is a number")?;
+    let mut failed = 0;
     for (index, pass) in PASSES.iter().enumerate() {
         // Each pass meets networks of its own.
         let first = index as u64 * 1_000_000;
         let mut found = 0;
         for seed in first..first + count * PATIENCE {
-            found += u64::from(one(Path::new(folder), seed, pass)?);
+            match one(Path::new(folder), seed, pass) {
+                Ok(acted) => found += u64::from(acted),
+                Err(error) => {
+                    eprintln!("{error:#}");
+                    failed += 1;
+                }
+            }
             if found == count {
                 break;
             }
         }
     }
+    ensure!(failed == 0, "{failed} networks could not be rewritten");
     Ok(())
 }
 

@@ -163,12 +163,11 @@ impl Output {
             force: self.force,
         };
         let proto = model.to_proto();
-        match onnx::encode(&proto) {
-            Ok(bytes) if !self.external_data => {
-                onnx::write_atomically(&self.path, &bytes, &options)?;
-            }
-            // Asked for, or beyond what one protobuf file may hold.
-            _ => {
+        // `None` where that is asked for, or one protobuf file cannot hold it all.
+        let whole = (!self.external_data).then(|| onnx::encode(&proto).ok());
+        match whole.flatten() {
+            Some(bytes) => onnx::write_atomically(&self.path, &bytes, &options)?,
+            None => {
                 onnx::write_external(&self.path, &proto, &options)?;
             }
         }
@@ -189,14 +188,14 @@ impl Task<'_> {
         }
         let bar = terminal.progress("");
         let progress = |done, total, what: &str| bar.say(done, total, what);
-        let original = source.runnable();
+        let original = self.data.map(|data| (data, source.runnable()));
         let too_large = source::too_large(&source.model, &self.shapes);
         if let (Some(why), true) = (&too_large, self.options.calibration.is_some()) {
             bail!("{why}; leave --calibrate out to fit without data");
         }
-        let reference = match self.data {
+        let reference = match &original {
             Some(_) if too_large.is_some() => too_large.map(Err),
-            Some(data) => Some(measured(&bar, "original", |control| {
+            Some((data, original)) => Some(measured(&bar, "original", |control| {
                 let options = CompareOptions::default();
                 runnable(Reference::new(original.model(), data, options, control))
             })?),

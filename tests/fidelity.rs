@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{corpus, run, small_model, stderr, within};
+use common::{corpus, images, npz, run, small_model, stderr, stdout, within};
 use compiler::onnx::schema::{
     FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
     StringStringEntryProto, TensorAnnotation, TensorProto, TrainingInfoProto,
@@ -283,6 +283,31 @@ fn what_no_pass_knows_survives() {
     assert_eq!(difference.added, 1);
     let (difference, _) = rewrite(&path, "7x7-to-3x3");
     assert!(difference.removed.is_empty() && difference.added == 0);
+}
+
+#[test]
+fn a_model_that_tract_cannot_run_is_rewritten_none_the_less() {
+    let folder = TempDir::new().expect("a folder");
+    let (path, out) = (
+        folder.path().join("decorated.onnx"),
+        within(&folder, "out.onnx"),
+    );
+    decorated(&path);
+    let (model, samples) = (path.to_str().expect("UTF-8"), within(&folder, "data.npz"));
+    npz(Path::new(&samples), &[images(2)]);
+    let pass = ["--pass", "5x5-to-3x3", "--data", &samples];
+    let output = run([&["factorize", model, "-o", &out][..], &pass].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(Path::new(&out).exists());
+    let text = stdout(&output);
+    assert!(text.contains("strange:Oracle"), "{text}");
+    let refused = run(["verify", model, &out, "--data", &samples]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("strange:Oracle (node \"oracle\")"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]
