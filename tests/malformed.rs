@@ -8,8 +8,9 @@ use std::path::Path;
 use common::{run, stderr, within};
 use compiler::onnx::encode;
 use compiler::onnx::schema::{
-    AttributeProto, AttributeType, FunctionProto, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, ValueInfoProto,
+    AttributeProto, AttributeType, Dimension, DimensionValue, FunctionProto, GraphProto,
+    ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType,
+    TypeProto, TypeValue, ValueInfoProto,
 };
 use tempfile::TempDir;
 
@@ -208,5 +209,53 @@ fn nesting_is_analyzed_or_refused() {
                 stderr(&output)
             );
         }
+    }
+}
+
+/// A recurrence of missing weights, whose output the model declares a plane.
+#[test]
+fn what_a_model_claims_of_an_output_is_not_believed_over_its_operator() {
+    let plane = |name: &str, sizes: &[i64]| {
+        let dim = sizes.iter().map(|&size| Dimension {
+            value: Some(DimensionValue::DimValue(size)),
+            ..Dimension::default()
+        });
+        let tensor = TensorType {
+            elem_type: Some(1),
+            shape: Some(TensorShapeProto { dim: dim.collect() }),
+        };
+        ValueInfoProto {
+            kind: Some(TypeProto {
+                value: Some(TypeValue::TensorType(tensor)),
+                ..TypeProto::default()
+            }),
+            ..named(name)
+        }
+    };
+    let folder = TempDir::new().expect("a folder");
+    let path = within(&folder, "model.onnx");
+    for op in [
+        "GRU",
+        "LSTM",
+        "RNN",
+        "GroupNormalization",
+        "DequantizeLinear",
+    ] {
+        let model = model(|graph| {
+            graph.node = vec![node(op, "claimed", &["x"], "y")];
+            graph.input = vec![plane("x", &[1, 2, 4, 4])];
+            graph.output = vec![plane("y", &[4, 4])];
+        });
+        std::fs::write(&path, encode(&model).expect("small")).expect("writable");
+        let analyzed = run(["analyze", &path, "--format", "json"]);
+        assert_eq!(
+            analyzed.status.code(),
+            Some(0),
+            "{op}: {}",
+            stderr(&analyzed)
+        );
+        let gap = &common::json(&analyzed)["layers"][0]["gap"];
+        let recurrent = ["GRU", "LSTM", "RNN"].contains(&op);
+        assert!(gap.is_string() || !recurrent, "{op}: {gap}");
     }
 }

@@ -70,8 +70,12 @@ pub fn examine(
 /// The bytes of a regular file: a pipe may never end. Read, not mapped: who
 /// changes the file meanwhile must not end the whole run.
 fn read(path: &Path) -> std::io::Result<Bytes> {
-    if !path.metadata()?.is_file() {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > limits::memory() {
+        return Err(std::io::Error::other("it is larger than --max-memory"));
     }
     std::fs::read(path).map(Bytes::from)
 }

@@ -9,8 +9,8 @@ use compiler::onnx::{self, WriteOptions};
 use compiler::plan::{Compilation, Options, PASSES, Pass, StridePlace, Width};
 
 use super::places::Place;
-use crate::interrupt;
 use crate::source::{Source, Weights};
+use crate::{interrupt, limits};
 
 /// What became of one file.
 #[derive(Debug)]
@@ -135,6 +135,7 @@ fn rewrite(
         }
     }
     if !passes.is_empty() {
+        limits::unchanged()?;
         let bytes = onnx::encode(&compilation.model().to_proto())?;
         let options = WriteOptions {
             inputs: vec![place.path.clone()],

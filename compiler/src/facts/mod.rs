@@ -134,7 +134,11 @@ impl Facts {
             };
             self.values.insert(output, fact);
         }
-        if let Some(operator) = operator {
+        // An operator that could not follow its inputs is not asked about outputs
+        // of which only the model's own claims are known.
+        if let Some(operator) = operator
+            && !self.gaps.contains_key(&id)
+        {
             self.operators.insert(id, operator);
         }
         Ok(())
@@ -290,7 +294,8 @@ impl Facts {
             .collect()
     }
 
-    /// The operator of a node, if the tool knows it.
+    /// The operator of a node, if the tool knows it and it could follow the
+    /// node's inputs; else there is a [gap](Self::gap).
     pub fn operator(&self, id: NodeId) -> Option<&dyn Operator> {
         self.operators.get(&id).map(AsRef::as_ref)
     }
@@ -362,7 +367,7 @@ fn absent(fact: &Fact) -> Option<Constant> {
 
 /// What was inferred, completed by what the model declares: a declared size
 /// stands in only where the inferred one is not known.
-fn refine(mut fact: Fact, declared: &Fact) -> Fact {
+pub(crate) fn refine(mut fact: Fact, declared: &Fact) -> Fact {
     fact.dtype = fact.dtype.or(declared.dtype);
     match (&mut fact.shape, &declared.shape) {
         (None, claim) => fact.shape.clone_from(claim),

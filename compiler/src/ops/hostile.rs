@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{Cx, OPS};
-use crate::facts::Fact;
+use crate::facts::{Fact, refine};
 use crate::ir::{Attr, Attrs, DataType, Expr, Node, Tensor, TensorData};
 
 /// The attributes that operators read, by kind.
@@ -250,6 +250,7 @@ proptest! {
         attrs in attrs(),
         inputs in prop::collection::vec(input(), 0..9),
         outputs in 0usize..5,
+        claims in prop::collection::vec(input(), 5),
     ) {
         let op = &OPS[index];
         let node = Node {
@@ -271,11 +272,17 @@ proptest! {
             nested: Vec::new(),
         };
         let _ = (operator.window(&cx), operator.emit(), operator.role(0));
-        let Ok(out) = operator.infer(&cx) else { return Ok(()) };
-        let _ = operator.cost(&cx, &out);
-        for output in 0..outputs {
-            let _ = operator.reach(&cx, &out, output);
+        let Ok(inferred) = operator.infer(&cx) else { return Ok(()) };
+        // What the model declares of outputs stands where nothing is inferred.
+        let claims = claims.into_iter().map(Option::unwrap_or_default);
+        let refined = inferred.iter().cloned().zip(claims);
+        let refined: Vec<Fact> = refined.map(|(fact, claim)| refine(fact, &claim)).collect();
+        for out in [&inferred, &refined] {
+            let _ = operator.cost(&cx, out);
+            for output in 0..outputs {
+                let _ = operator.reach(&cx, out, output);
+            }
         }
-        let _ = operator.fold(&cx, &out);
+        let _ = operator.fold(&cx, &inferred);
     }
 }

@@ -113,10 +113,13 @@ impl Operator for Recurrent {
             (false, _) => (1, 1),
         };
         let mut path = Path::global(rank);
-        path.axes[to] = AxisReach::Follow {
-            axis: from,
-            map: Map::IDENTITY,
-        };
+        // The shape may be the model's claim.
+        let batch = path.axes.get_mut(to);
+        *batch.ok_or_else(|| Gap::new(format!("output {output} has the rank {rank}")))? =
+            AxisReach::Follow {
+                axis: from,
+                map: Map::IDENTITY,
+            };
         Ok(Reach::first(path))
     }
 

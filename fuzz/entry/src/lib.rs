@@ -6,11 +6,13 @@
 
 #[cfg(feature = "data")]
 mod data;
+mod lint;
 mod model;
 pub mod seeds;
 
 #[cfg(feature = "data")]
 pub use data::npz;
+pub use lint::{config, lint};
 pub use model::{decode, facts, rewrite};
 
 /// One way in: its name, the function, the inputs to begin with.
@@ -34,6 +36,16 @@ pub static ENTRIES: &[Entry] = &[
         name: "facts",
         run: facts,
         seeds: seeds::models,
+    },
+    Entry {
+        name: "lint",
+        run: lint,
+        seeds: seeds::models,
+    },
+    Entry {
+        name: "config",
+        run: config,
+        seeds: seeds::configurations,
     },
     Entry {
         name: "rewrite",

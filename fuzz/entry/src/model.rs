@@ -14,7 +14,7 @@ use prost::Message;
 /// what goes beyond.
 const MEMORY: u64 = 256 << 20;
 
-fn read(data: &[u8]) -> Option<Decoded> {
+pub(crate) fn read(data: &[u8]) -> Option<Decoded> {
     let limits = Limits {
         memory: MEMORY,
         ..Limits::default()

@@ -33,6 +33,47 @@ pub fn rewritings() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Configurations: all keys, some mistakes, a Python project's.
+pub fn configurations() -> Vec<Vec<u8>> {
+    let all = r#"
+fail-level = "error"
+select = ["K", "large-kernel"]
+ignore = ["K001"]
+exclude = ["old/**", "*.tmp.onnx"]
+baseline = "baseline.json"
+
+[budget]
+parameters = "5M"
+macs = 2e9
+weight-bytes = "20 MiB"
+
+[rules.large-kernel]
+severity = "warning"
+
+[input-shapes]
+image = [1, 3, 224, 224]
+
+[[files]]
+glob = "models/**/*.onnx"
+ignore = ["unfolded-batchnorm"]
+"#;
+    let project = r#"
+[project]
+name = "p"
+[tool.convfold]
+fail-level = "info"
+"#;
+    let wrong = r#"
+fail-level = 3
+selcet = ["X"]
+[budget]
+macs = "many"
+"#;
+    [all, project, wrong, ""]
+        .map(|text| text.as_bytes().to_vec())
+        .to_vec()
+}
+
 /// Archives of an image and a label, stored.
 #[cfg(feature = "data")]
 pub fn archives() -> Vec<Vec<u8>> {

@@ -109,6 +109,16 @@ fn models_are_analyzed_or_refused() {
 }
 
 #[test]
+fn models_are_linted_or_refused() {
+    mutated("lint");
+}
+
+#[test]
+fn configurations_are_read_or_refused() {
+    mutated("config");
+}
+
+#[test]
 fn models_are_rewritten_or_refused() {
     mutated("rewrite");
 }
