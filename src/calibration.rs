@@ -1,6 +1,8 @@
 //! Calibration: the runtime's probe, handed to the planner.
 
+use compiler::plan::search::Clock;
 use compiler::plan::{Calibration, Sink};
+use runtime::bench::{BenchOptions, bench};
 use runtime::{Control, Dataset, Model, Session};
 
 use crate::interrupt;
@@ -18,6 +20,10 @@ impl Probe {
 }
 
 impl Calibration for Probe {
+    fn samples(&self) -> usize {
+        self.data.len()
+    }
+
     fn activations(&self, model: &[u8], values: &[String], each: &mut Sink) -> Result<(), String> {
         let control = Control {
             progress: None,
@@ -38,5 +44,28 @@ impl Calibration for Probe {
                 },
             )
             .map_err(|e| e.to_string())
+    }
+}
+
+/// Times models on random input.
+pub struct Stopwatch;
+
+/// Rounds over all models; the least disturbed one counts, as in a benchmark.
+const ROUNDS: usize = 15;
+
+impl Clock for Stopwatch {
+    fn seconds(&self, models: &[Vec<u8>], sample: &[usize]) -> Result<Vec<f64>, String> {
+        let data = Dataset::random(&[sample.to_vec()], 1, 0);
+        let models: Vec<Model> = models.iter().map(|m| Model::new("layer", m)).collect();
+        let options = BenchOptions {
+            rounds: ROUNDS,
+            ..BenchOptions::default()
+        };
+        let control = Control {
+            progress: None,
+            cancel: Some(interrupt::flag()),
+        };
+        let timings = bench(&models, &data, &options, &control).map_err(|e| e.to_string())?;
+        Ok(timings.into_iter().map(|t| t.seconds.lower).collect())
     }
 }

@@ -14,6 +14,7 @@ mod limits;
 mod lint;
 mod output;
 mod rewriting;
+mod searching;
 mod source;
 mod terminal;
 mod units;

@@ -9,9 +9,10 @@ use anyhow::{Context, bail};
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::{self, WriteOptions};
-use compiler::plan::{Compilation, Options, Pass, PassReport};
+use compiler::plan::{Compilation, Options, Pass, PassReport, Rule};
 use runtime::{CompareOptions, Comparison, Control, Dataset, Limits, Reference};
 
+use crate::searching::{self, Target};
 use crate::source::{self, Source};
 use crate::terminal::{Progress, Terminal};
 use crate::{interrupt, limits};
@@ -22,8 +23,10 @@ pub struct Rewriting {
     pub input: String,
     /// Where the result was written, if it was.
     pub output: Option<String>,
-    /// The passes, in order.
+    /// The passes, in order; or networks side by side.
     pub passes: Vec<Step>,
+    /// The networks' files, where they stand side by side.
+    pub front: Vec<String>,
     /// The thresholds that were missed.
     pub missed: Vec<String>,
 }
@@ -59,6 +62,8 @@ pub struct Figures {
     pub convolution_parameters: u64,
     /// The largest effective field (standard deviation) of its layers, by axis.
     pub effective_sigma: Vec<f64>,
+    /// How far padding of even kernels moves the centre at most, in pixels.
+    pub padding_shift: f64,
 }
 
 impl Figures {
@@ -77,9 +82,23 @@ impl Figures {
                 .map(|l| l.parameters)
                 .sum(),
             effective_sigma: sigma(&analysis),
+            padding_shift: padding_shift(&analysis),
             totals: analysis.totals,
         })
     }
+}
+
+fn padding_shift(analysis: &Analysis) -> f64 {
+    let fields = analysis
+        .layers
+        .iter()
+        .filter_map(|l| l.receptive_field.as_ref());
+    fields
+        .filter_map(|f| f.padding_shift.as_ref())
+        .flatten()
+        .flatten()
+        .map(|shift| shift.as_f64().abs())
+        .fold(0.0, f64::max)
 }
 
 fn sigma(analysis: &Analysis) -> Vec<f64> {
@@ -101,14 +120,34 @@ fn sigma(analysis: &Analysis) -> Vec<f64> {
     largest
 }
 
+/// What a rewriting is to do.
+pub enum Aim {
+    /// These passes, in order.
+    Passes(Vec<&'static Pass>),
+    /// The best that a search finds.
+    Search(Target),
+}
+
+impl Aim {
+    /// Whether a pass is about what a shift of the input does.
+    fn smooths(&self) -> bool {
+        match self {
+            Self::Passes(passes) => passes
+                .iter()
+                .any(|p| matches!(p.rule, Rule::Replace { .. })),
+            Self::Search(_) => false,
+        }
+    }
+}
+
 /// A rewriting to be done.
 pub struct Task<'a> {
     /// The model.
     pub source: Source,
     /// Sizes of its dynamic inputs.
     pub shapes: HashMap<String, Vec<i64>>,
-    /// The passes, in order.
-    pub passes: Vec<&'static Pass>,
+    /// What to do.
+    pub aim: Aim,
     /// The planner's options.
     pub options: Options<'a>,
     /// Samples to compare on.
@@ -156,7 +195,7 @@ impl Output {
         crate::files::check_writable(&self.path)
     }
 
-    fn write(&self, model: &Model, input: &Path) -> anyhow::Result<()> {
+    fn write(&self, path: &Path, model: &Model, input: &Path) -> anyhow::Result<()> {
         limits::unchanged()?;
         let options = WriteOptions {
             inputs: vec![input.to_owned()],
@@ -166,9 +205,9 @@ impl Output {
         // `None` where that is asked for, or one protobuf file cannot hold it all.
         let whole = (!self.external_data).then(|| onnx::encode(&proto).ok());
         match whole.flatten() {
-            Some(bytes) => onnx::write_atomically(&self.path, &bytes, &options)?,
+            Some(bytes) => onnx::write_atomically(path, &bytes, &options)?,
             None => {
-                onnx::write_external(&self.path, &proto, &options)?;
+                onnx::write_external(path, &proto, &options)?;
             }
         }
         Ok(())
@@ -196,12 +235,15 @@ impl Task<'_> {
         let reference = match &original {
             Some(_) if too_large.is_some() => too_large.map(Err),
             Some((data, original)) => Some(measured(&bar, "original", |control| {
-                let options = CompareOptions::default();
+                let options = CompareOptions {
+                    shift: self.aim.smooths(),
+                    ..CompareOptions::default()
+                };
                 runnable(Reference::new(original.model(), data, options, control))
             })?),
             None => None,
         };
-        let mut figures = Figures::of(&source.model, &self.shapes)?;
+        let figures = Figures::of(&source.model, &self.shapes)?;
         let scope = Scope {
             input_shapes: self.shapes.clone(),
             ..Scope::default()
@@ -211,54 +253,126 @@ impl Task<'_> {
             ..self.options
         };
         let mut compilation = Compilation::new(source.model, options, scope);
-        let mut passes = Vec::with_capacity(self.passes.len());
-        for pass in self.passes {
-            let report = compilation
-                .run(pass)
-                .with_context(|| format!("{name}: {}", pass.name))?;
-            let after = Figures::of(compilation.model(), &self.shapes)?;
-            let accuracy = match &reference {
-                Some(Ok(reference)) => compare(reference, compilation.model(), pass, &bar)?,
-                Some(Err(why)) => Accuracy::Unavailable(why.clone()),
-                None => Accuracy::NotAsked,
-            };
-            let before = std::mem::replace(&mut figures, after.clone());
-            passes.push(Step {
-                report,
-                before,
-                after,
-                accuracy,
-            });
+        let judge = Judge {
+            reference: reference.as_ref(),
+            shapes: &self.shapes,
+            bar: &bar,
+        };
+        let found = match &self.aim {
+            Aim::Passes(passes) => run_passes(&mut compilation, passes, figures, &judge),
+            Aim::Search(target) => {
+                searching::run(&mut compilation, target, &self.limits, &figures, &judge)
+            }
         }
-        let missed = missed(&passes, &self.limits);
+        .with_context(|| name.clone())?;
+        let front = found.models.len() > 1;
+        let missed = if front {
+            Vec::new()
+        } else {
+            missed(&found.steps, &self.limits)
+        };
         interrupt::check()?;
+        let mut written = Vec::new();
         if let Some(output) = &self.output {
-            output.write(compilation.model(), &source.path)?;
+            for (i, model) in found.models.iter().enumerate() {
+                let path = if front {
+                    numbered(&output.path, i + 1)
+                } else {
+                    output.path.clone()
+                };
+                output.write(&path, model, &source.path)?;
+                written.push(path.display().to_string());
+            }
         }
         Ok(Rewriting {
             input: name,
-            output: self.output.map(|o| o.path.display().to_string()),
-            passes,
+            output: written.first().cloned(),
+            passes: found.steps,
+            front: if front { written } else { Vec::new() },
             missed,
         })
     }
 }
 
-fn compare(
-    reference: &Reference,
-    model: &Model,
-    pass: &Pass,
-    bar: &Progress,
-) -> anyhow::Result<Accuracy> {
-    let bytes = onnx::encode_unbounded(&model.to_proto());
-    let name = format!("{} after {}", model.path.display(), pass.name);
-    let outcome = measured(bar, "rewritten", |control| {
-        runnable(reference.compare(runtime::Model::new(&name, &bytes), control))
-    });
-    Ok(match outcome? {
-        Ok(comparison) => Accuracy::Measured(Box::new(comparison)),
-        Err(why) => Accuracy::Unavailable(why),
+/// What passes or a search came to.
+pub struct Found {
+    /// A report a pass, or a network.
+    pub steps: Vec<Step>,
+    /// The networks to write.
+    pub models: Vec<Model>,
+}
+
+/// `out.onnx` as `out-3.onnx`.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let part = |s: Option<&std::ffi::OsStr>| s.unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, extension) = (part(path.file_stem()), part(path.extension()));
+    let dot = if extension.is_empty() { "" } else { "." };
+    path.with_file_name(format!("{stem}-{number}{dot}{extension}"))
+}
+
+/// Runs passes one after the other, each followed by its report.
+fn run_passes(
+    compilation: &mut Compilation,
+    passes: &[&'static Pass],
+    mut figures: Figures,
+    judge: &Judge,
+) -> anyhow::Result<Found> {
+    let mut steps = Vec::with_capacity(passes.len());
+    for pass in passes {
+        let report = compilation.run(pass).with_context(|| pass.name)?;
+        let step = judge.step(report, &figures, compilation.model())?;
+        figures = step.after.clone();
+        steps.push(step);
+    }
+    Ok(Found {
+        steps,
+        models: vec![compilation.model().clone()],
     })
+}
+
+/// Holds a rewritten model against the original.
+pub struct Judge<'a> {
+    /// The original's outputs, or why there are none; `None` without samples.
+    reference: Option<&'a Result<Reference<'a>, String>>,
+    shapes: &'a HashMap<String, Vec<i64>>,
+    bar: &'a Progress,
+}
+
+impl Judge<'_> {
+    /// The report of one pass.
+    ///
+    /// # Errors
+    /// The model cannot be analyzed, or the samples not be read.
+    pub fn step(
+        &self,
+        report: PassReport,
+        before: &Figures,
+        model: &Model,
+    ) -> anyhow::Result<Step> {
+        Ok(Step {
+            before: before.clone(),
+            after: Figures::of(model, self.shapes)?,
+            accuracy: self.accuracy(model, &report.pass)?,
+            report,
+        })
+    }
+
+    fn accuracy(&self, model: &Model, pass: &str) -> anyhow::Result<Accuracy> {
+        let reference = match self.reference {
+            None => return Ok(Accuracy::NotAsked),
+            Some(Err(why)) => return Ok(Accuracy::Unavailable(why.clone())),
+            Some(Ok(reference)) => reference,
+        };
+        let bytes = onnx::encode_unbounded(&model.to_proto());
+        let name = format!("{} after {pass}", model.path.display());
+        let outcome = measured(self.bar, "rewritten", |control| {
+            runnable(reference.compare(runtime::Model::new(&name, &bytes), control))
+        });
+        Ok(match outcome? {
+            Ok(comparison) => Accuracy::Measured(Box::new(comparison)),
+            Err(why) => Accuracy::Unavailable(why),
+        })
+    }
 }
 
 fn measured<T>(bar: &Progress, what: &str, run: impl FnOnce(&Control) -> T) -> T {

@@ -4,19 +4,25 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use compiler::plan::{self, Calibration, Options, Pass, StridePlace, Width};
+use compiler::plan::search::Goal;
+use compiler::plan::{self, Calibration, Options, StridePlace, Width};
+use runtime::Limits;
 
 use super::{Verdict, explain};
 use crate::args::{InputShapes, Preprocessing, Thresholds};
-use crate::calibration::Probe;
+use crate::calibration::{Probe, Stopwatch};
 use crate::output::{self, Format, Style};
-use crate::rewriting::{Output, Rewriting, Task};
+use crate::rewriting::{Aim, Output, Rewriting, Task};
+use crate::searching::Target;
 use crate::source::{Source, Weights};
 use crate::terminal::Terminal;
 use crate::{files, interrupt, views};
 
 /// What `factorize` does where neither passes nor a goal nor labels are given.
 const DEFAULT_PASSES: [&str; 3] = ["fold-batchnorm", "fold-bias", "large-to-3x3"];
+
+/// Percentage points of accuracy that a search may cost where nothing is said.
+const DEFAULT_DROP: f64 = 0.5;
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -31,7 +37,13 @@ pub struct Factorize {
     passes: Vec<String>,
     /// Let the planner choose by what is to become less
     #[arg(long, value_enum)]
-    goal: Option<Goal>,
+    goal: Option<GoalName>,
+    /// With --goal: keep at most this share of what the layers in question cost (0.5)
+    #[arg(long, value_name = "SHARE", requires = "goal", value_parser = share)]
+    budget: Option<f64>,
+    /// With --goal: write N networks from the cheapest to nearly the original, as OUT-1, OUT-2 ...
+    #[arg(long, value_name = "N", requires = "goal", conflicts_with = "budget", value_parser = clap::value_parser!(u8).range(2..=50))]
+    pareto: Option<u8>,
     /// Channels between the factors: auto, same, budget, exact, N or xR
     #[arg(long, default_value = "auto")]
     width: Width,
@@ -84,13 +96,21 @@ pub struct Factorize {
 
 /// What is to become less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Goal {
+enum GoalName {
     /// Parameters
     Params,
     /// Multiply-accumulates
     Macs,
     /// Measured time
     Latency,
+}
+
+/// A share above 0 and up to 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("give a share above 0 and up to 1".into()),
+    }
 }
 
 /// What stands between two factors.
@@ -122,7 +142,8 @@ impl Factorize {
             Some(data) => Some(self.preprocessing.open(data)?),
             None => None,
         };
-        let passes = self.passes(data.as_ref().is_some_and(|d| d.has_labels()))?;
+        let labelled = data.as_ref().is_some_and(|d| d.has_labels());
+        let (aim, limits) = self.aim(labelled)?;
         let probe = match &self.calibrate {
             Some(samples) => {
                 let limit = Some(self.calibration_samples);
@@ -133,7 +154,7 @@ impl Factorize {
         let task = Task {
             shapes: self.shapes.resolve(&source.name(), &source.inputs())?,
             source,
-            passes,
+            aim,
             options: Options {
                 width: self.width,
                 stride: self.stride,
@@ -145,27 +166,35 @@ impl Factorize {
                 progress: &|_, _, _| {},
             },
             data: data.as_ref(),
-            limits: self.thresholds.limits(),
+            limits,
             output,
         };
         let rewriting = task.run(terminal)?;
         publish(&rewriting, report, &self.model)
     }
 
-    fn passes(&self, labelled: bool) -> anyhow::Result<Vec<&'static Pass>> {
-        if let Some(goal) = self.goal {
-            let goal = goal
-                .to_possible_value()
-                .map_or_else(String::new, |v| v.get_name().into());
-            bail!(
-                "--goal {goal}: this version cannot search for a goal yet; name passes with --pass"
-            );
-        }
-        if self.passes.is_empty() && labelled {
-            bail!(
-                "--data has labels, which without --pass means --goal params --max-drop 0.5: this \
-                 version cannot search for a goal yet; name passes with --pass"
-            );
+    /// What to do, and within what.
+    fn aim(&self, labelled: bool) -> anyhow::Result<(Aim, Limits)> {
+        let mut limits = self.thresholds.limits();
+        let by_default = self.passes.is_empty() && labelled;
+        if self.goal.is_some() || by_default {
+            let open = self.budget.is_none() && self.pareto.is_none();
+            let free = open && !self.thresholds.any();
+            if free && labelled {
+                limits.max_drop = Some(DEFAULT_DROP);
+            }
+            let goal = match self.goal {
+                None | Some(GoalName::Params) => Goal::Parameters,
+                Some(GoalName::Macs) => Goal::Macs,
+                Some(GoalName::Latency) => Goal::Latency,
+            };
+            let target = Target {
+                goal,
+                budget: self.budget,
+                pareto: self.pareto.map(usize::from),
+                clock: Box::new(Stopwatch),
+            };
+            return Ok((Aim::Search(target), limits));
         }
         let given = self.passes.iter().map(String::as_str);
         let names: Vec<&str> = if self.passes.is_empty() {
@@ -177,7 +206,8 @@ impl Factorize {
             Some(pass) => Ok(pass),
             None => bail!("--pass {}", explain::unknown(name)),
         };
-        names.into_iter().map(find).collect()
+        let passes = names.into_iter().map(find).collect::<anyhow::Result<_>>()?;
+        Ok((Aim::Passes(passes), limits))
     }
 
     fn report_format(&self) -> anyhow::Result<Option<Report<'_>>> {

@@ -9,7 +9,7 @@ use runtime::Limits;
 use super::{Verdict, factorize};
 use crate::args::InputShapes;
 use crate::interrupt;
-use crate::rewriting::{Output, Task};
+use crate::rewriting::{Aim, Output, Task};
 use crate::source::{Source, Weights};
 use crate::terminal::Terminal;
 
@@ -46,7 +46,7 @@ impl Fold {
         let task = Task {
             shapes: self.shapes.resolve(&source.name(), &source.inputs())?,
             source,
-            passes: PASSES.iter().filter(|p| p.exact).collect(),
+            aim: Aim::Passes(PASSES.iter().filter(|p| p.exact).collect()),
             options: Options {
                 width: Width::default(),
                 stride: StridePlace::default(),

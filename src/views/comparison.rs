@@ -17,13 +17,6 @@ pub fn report(names: [&str; 2], data: &str, comparison: &Comparison, reasons: &[
         ],
     );
     table.rows = rows(comparison);
-    let seconds = &comparison.seconds;
-    table.rows.push(vec![
-        "time in tract, all threads".into(),
-        Cell::with_raw(units::seconds(seconds.original), seconds.original),
-        Cell::with_raw(units::seconds(seconds.rewritten), seconds.rewritten),
-        units::change(seconds.original, seconds.rewritten).into(),
-    ]);
     let mut blocks = vec![
         Block::Heading(format!("{} against {}", names[1], names[0])),
         Block::Facts(vec![(
@@ -101,6 +94,13 @@ pub fn rows(comparison: &Comparison) -> Vec<Vec<Cell>> {
         let count = comparison.non_finite;
         figure("not finite in one only", count.to_string(), count as f64);
     }
+    let seconds = &comparison.seconds;
+    rows.push(vec![
+        "time in tract, all threads".into(),
+        Cell::with_raw(units::seconds(seconds.original), seconds.original),
+        Cell::with_raw(units::seconds(seconds.rewritten), seconds.rewritten),
+        units::change(seconds.original, seconds.rewritten).into(),
+    ]);
     rows
 }
 

@@ -15,7 +15,10 @@ pub fn report(rewriting: &Rewriting) -> Report {
     for step in &rewriting.passes {
         blocks.extend(pass(&rewriting.input, step));
     }
-    if let [first, .., last] = rewriting.passes.as_slice() {
+    if rewriting.front.len() > 1 {
+        blocks.push(Block::Heading("the front".into()));
+        blocks.push(Block::Table(front(rewriting)));
+    } else if let [first, .., last] = rewriting.passes.as_slice() {
         blocks.push(Block::Heading("all passes".into()));
         blocks.push(Block::Table(figures(&rewriting.input, &first.before, last)));
     }
@@ -24,6 +27,10 @@ pub fn report(rewriting: &Rewriting) -> Report {
     }
     blocks.extend(comparison::verdict(&rewriting.missed));
     blocks.push(match &rewriting.output {
+        Some(_) if rewriting.front.len() > 1 => Block::Note(
+            Tone::Good,
+            format!("written: {}", rewriting.front.join(", ")),
+        ),
         Some(path) => Block::Note(Tone::Good, format!("written: {path}")),
         None => Block::Note(Tone::Plain, "dry run: nothing was written".into()),
     });
@@ -32,6 +39,49 @@ pub fn report(rewriting: &Rewriting) -> Report {
         blocks,
         data: data(rewriting),
     }
+}
+
+/// The networks side by side.
+fn front(rewriting: &Rewriting) -> Table {
+    let mut table = Table::new(
+        "",
+        &[
+            Column::names("file", "file"),
+            Column::numbers("parameters", "parameters"),
+            Column::numbers("of convolutions", "convolution_parameters"),
+            Column::numbers("MACs", "macs"),
+            Column::numbers("top-1", "top1"),
+            Column::numbers("agreement", "agreement"),
+            Column::numbers("relative error", "relative_error"),
+        ],
+    );
+    let rows = rewriting.front.iter().zip(&rewriting.passes);
+    table.rows = rows
+        .map(|(file, step)| {
+            let (totals, weights) = (&step.after.totals, step.after.convolution_parameters as f64);
+            let comparison = match &step.accuracy {
+                Accuracy::Measured(comparison) => Some(comparison),
+                _ => None,
+            };
+            let share = |v: Option<f64>| {
+                v.map_or(Cell::default(), |v| Cell::with_raw(units::percent(v), v))
+            };
+            let error = comparison.map(|c| c.relative_error);
+            vec![
+                file.as_str().into(),
+                Cell::with_raw(
+                    units::si(totals.parameters as f64),
+                    totals.parameters as f64,
+                ),
+                Cell::with_raw(units::si(weights), weights),
+                Cell::with_raw(count(&totals.macs), &totals.macs),
+                share(comparison.and_then(|c| c.top1.map(|t| t.rewritten))),
+                share(comparison.and_then(|c| c.agreement)),
+                error.map_or(Cell::default(), |e| Cell::with_raw(units::small(e), e)),
+            ]
+        })
+        .collect();
+    table.without_empty_columns()
 }
 
 fn pass(input: &str, step: &Step) -> Vec<Block> {
@@ -175,6 +225,11 @@ fn figures(input: &str, before: &Figures, step: &Step) -> Table {
             super::analysis::total_field(u),
         ),
         words("effective field σ", sigma(a), sigma(b)),
+        words(
+            "shift by even kernels",
+            units::small(a.padding_shift),
+            units::small(b.padding_shift),
+        ),
         words("worst aliasing", worst(a), worst(b)),
     ];
     if let Accuracy::Measured(comparison) = &step.accuracy {
@@ -215,6 +270,7 @@ fn data(rewriting: &Rewriting) -> Value {
         "schema": "convfold.factorization.v1",
         "input": rewriting.input,
         "output": rewriting.output,
+        "front": rewriting.front,
         "passes": passes,
         "verdict": {"ok": rewriting.missed.is_empty(), "reasons": rewriting.missed},
     })
@@ -243,6 +299,7 @@ fn step_data(step: &Step) -> Value {
             "after": after.convolution_parameters,
         },
         "effective_sigma": {"before": before.effective_sigma, "after": after.effective_sigma},
+        "padding_shift": {"before": before.padding_shift, "after": after.padding_shift},
         "sites": sites,
         "skipped": skipped,
         "accuracy": accuracy,
@@ -251,6 +308,20 @@ fn step_data(step: &Step) -> Value {
 }
 
 fn site_data(site: &Site) -> Value {
+    let rivals: Vec<Value> = site
+        .rivals
+        .iter()
+        .map(|r| {
+            json!({
+                "to": r.to,
+                "widths": r.widths,
+                "parameters": r.parameters,
+                "macs": r.macs,
+                "seconds": r.seconds,
+                "output_error": r.output_error,
+            })
+        })
+        .collect();
     json!({
         "node": site.node,
         "from": site.from,
@@ -262,5 +333,6 @@ fn site_data(site: &Site) -> Value {
         "output_error": site.output_error,
         "why": site.why,
         "explanation": site.explanation,
+        "rivals": rivals,
     })
 }

@@ -63,7 +63,7 @@ impl Default for Options<'_> {
             iterations: 60,
             tolerance: 1e-3,
             ridge: 1e-6,
-            noise: 1e-3,
+            noise: 1e-2,
             polish: 10,
             seed: 0,
             cancel: None,

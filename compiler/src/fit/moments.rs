@@ -10,7 +10,7 @@ use super::{FitError, Kernel};
 /// Elements of a block of patches that is gathered before it is multiplied.
 const BLOCK: usize = 1 << 19;
 /// Importance below which a patch is passed over.
-const NEGLIGIBLE: f32 = 1e-3;
+const NEGLIGIBLE: f64 = 1e-3;
 
 /// First and second moments of the zero-padded input patches of a convolution,
 /// a group: an error `E` in the kernel is the error `E·(Σ + μμᵀ)·Eᵀ` in the
@@ -26,6 +26,9 @@ pub struct Moments {
     inp: usize,
     spatial: Vec<usize>,
     count: f64,
+    /// Patches to take of a sample, and how many have gone by.
+    most: usize,
+    passed: usize,
     groups: Vec<Group>,
 }
 
@@ -65,6 +68,8 @@ impl Moments {
             inp: kernel.inp,
             spatial: kernel.spatial.clone(),
             count: 0.0,
+            most: usize::MAX,
+            passed: 0,
             groups: vec![group; kernel.groups],
         }
     }
@@ -92,6 +97,17 @@ impl Moments {
             group.each = vec![Sums::new(n, 1); out];
         }
         moments
+    }
+
+    /// The moments of about `most` patches a sample, evenly spread: the work
+    /// grows with their number, what they tell hardly does beyond some hundred
+    /// a weight.
+    #[must_use]
+    pub fn thinned(self, most: usize) -> Self {
+        Self {
+            most: most.max(1),
+            ..self
+        }
     }
 
     /// Number of patches seen.
@@ -212,17 +228,24 @@ impl Moments {
         }
         let image = input.len() / batch;
         let plane = outputs * positions;
+        let every = spacing(positions, self.most);
         for b in 0..batch {
+            let first = (every - self.passed % every) % every;
+            let taken: Vec<usize> = (first..positions).step_by(every).collect();
+            self.passed += positions;
+            self.count += taken.len() as f64;
+            if taken.is_empty() {
+                continue;
+            }
             let padded = grid.pad(&input[b * image..(b + 1) * image]);
             let part = |values: Option<&'_ [f32]>| {
                 values.map_or(Vec::new(), |v| v[b * plane..(b + 1) * plane].to_vec())
             };
             let (output, importance) = (part(output), part(importance));
             for (g, group) in self.groups.iter_mut().enumerate() {
-                group.add(&grid, g, &padded, &output, &importance);
+                group.add(&grid, g, &padded, &taken, &output, &importance);
             }
         }
-        self.count += (batch * positions) as f64;
         Ok(())
     }
 
@@ -253,43 +276,53 @@ impl Moments {
     }
 }
 
+/// Distance of the patches to take: none in common with the number of
+/// positions, so that each sample is seen at other places than the one before.
+fn spacing(positions: usize, most: usize) -> usize {
+    let mut every = (positions / most).max(1);
+    while every < positions && gcd(every, positions) > 1 {
+        every += 1;
+    }
+    every
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 impl Group {
     fn add(
         &mut self,
         grid: &Grid,
         group: usize,
         padded: &[f64],
+        taken: &[usize],
         output: &[f32],
         importance: &[f32],
     ) {
         let (n, positions, out) = (self.all.x.len(), grid.positions.len(), self.all.y.len());
         let channels = &grid.patch[group * n..(group + 1) * n];
         let block = (BLOCK / n).max(1);
-        for start in (0..positions).step_by(block) {
-            let span = start..(start + block).min(positions);
+        for span in taken.chunks(block) {
             let mut patches = Matrix::zeros(span.len(), n);
-            for (row, base) in patches
-                .data
-                .chunks_exact_mut(n)
-                .zip(&grid.positions[span.clone()])
-            {
+            for (row, p) in patches.data.chunks_exact_mut(n).zip(span) {
                 for (value, offset) in row.iter_mut().zip(channels) {
-                    *value = padded[base + offset];
+                    *value = padded[grid.positions[*p] + offset];
                 }
             }
             let plane = |values: &[f32], o: usize| -> Vec<f64> {
-                let plane = &values[(group * out + o) * positions..][span.clone()];
-                plane.iter().map(|v| f64::from(*v)).collect()
+                let plane = &values[(group * out + o) * positions..][..positions];
+                span.iter().map(|&p| f64::from(plane[p])).collect()
             };
             let y: Vec<f64> = (0..out).flat_map(|o| plane(output, o)).collect();
             self.all
                 .add(&patches, &Matrix::from_vec(out, span.len(), y));
             self.each.par_iter_mut().enumerate().for_each(|(o, sums)| {
-                let weights = &importance[(group * out + o) * positions..][span.clone()];
+                let weights = plane(importance, o);
                 let kept: Vec<usize> = (0..span.len())
                     .filter(|&p| weights[p] > NEGLIGIBLE)
                     .collect();
-                let weights: Vec<f64> = kept.iter().map(|&p| f64::from(weights[p])).collect();
+                let weights: Vec<f64> = kept.iter().map(|&p| weights[p]).collect();
                 let y = plane(output, o);
                 let y = kept.iter().map(|&p| y[p]).collect();
                 sums.add_weighted(&patches, &kept, &weights, y);

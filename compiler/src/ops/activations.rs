@@ -2,7 +2,7 @@
 //! mathematical functions, predicates.
 
 use super::elementwise::{self, Arithmetic};
-use super::{Cost, Cx, Gap, Operator, Path, Reach, output_shape, same_type};
+use super::{Cost, Cx, Gap, Gate, Operator, Path, Reach, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Ratio, Tensor};
 
@@ -200,6 +200,19 @@ impl Operator for Unary {
 
     fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         Ok(Reach::first(Path::pointwise(cx.shape(0)?.len())))
+    }
+
+    fn gate(&self, _cx: &Cx) -> Option<Gate> {
+        let slope = match self.row.name {
+            "Relu" => 0.0,
+            "LeakyRelu" => *self.params.first()?,
+            _ => return None,
+        };
+        Some(Gate::Range {
+            low: 0.0,
+            high: f64::INFINITY,
+            slope,
+        })
     }
 
     fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {

@@ -2,7 +2,7 @@
 //! arithmetic, comparison, logic, bits, and `PRelu`.
 
 use super::elementwise::{self, Arithmetic, aligned_path, broadcast};
-use super::{Cost, Cx, Gap, Operator, Reach, Role, axis, output_shape};
+use super::{Cost, Cx, Gap, Gate, Operator, Reach, Role, axis, output_shape};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Ratio, Tensor};
 
@@ -312,6 +312,12 @@ impl Operator for Binary {
             (1, "Pow" | "Mod" | "Fmod" | "ShiftLeft" | "ShiftRight") => Role::Config,
             _ => Role::Data,
         }
+    }
+
+    fn gate(&self, cx: &Cx) -> Option<Gate> {
+        let linear = ["Add", "Sub", "Mul"].contains(&self.row.name);
+        let constant = cx.inputs.iter().flatten().any(|f| f.constant.is_some());
+        (linear && constant).then_some(Gate::Linear)
     }
 
     fn fold(&self, cx: &Cx, out: &[Fact]) -> Option<Vec<Tensor>> {

@@ -1,7 +1,7 @@
 //! `BatchNormalization` (opset 1 on). Inference, which passes fold into
 //! convolutions, is a type of its own; the batch's own statistics are another.
 
-use super::{AxisReach, Cost, Cx, Gap, Operator, Path, Reach, Role, same_type, type_of};
+use super::{AxisReach, Cost, Cx, Gap, Gate, Operator, Path, Reach, Role, same_type, type_of};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Node};
 
@@ -75,6 +75,10 @@ impl Operator for BatchNormalization {
 
     fn role(&self, slot: usize) -> Role {
         statistics_role(slot)
+    }
+
+    fn gate(&self, _cx: &Cx) -> Option<Gate> {
+        Some(Gate::Linear)
     }
 
     fn emit(&self) -> Attrs {

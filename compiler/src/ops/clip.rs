@@ -2,7 +2,7 @@
 
 use super::elementwise::{self, Arithmetic};
 use super::moves::scalar;
-use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, output_shape, same_type};
+use super::{Cost, Cx, Gap, Gate, Operator, Path, Reach, Role, output_shape, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Node, Tensor};
 
@@ -53,6 +53,15 @@ impl Operator for Clip {
 
     fn reach(&self, cx: &Cx, _out: &[Fact], _output: usize) -> Result<Reach, Gap> {
         Ok(Reach::first(Path::pointwise(cx.shape(0)?.len())))
+    }
+
+    fn gate(&self, cx: &Cx) -> Option<Gate> {
+        let (low, high) = self.range(cx)?;
+        Some(Gate::Range {
+            low,
+            high,
+            slope: 0.0,
+        })
     }
 
     fn role(&self, slot: usize) -> Role {

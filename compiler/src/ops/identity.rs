@@ -3,7 +3,7 @@
 
 use super::elementwise::{self, Arithmetic};
 use super::moves::scalar;
-use super::{Cost, Cx, Gap, Operator, Path, Reach, Role};
+use super::{Cost, Cx, Gap, Gate, Operator, Path, Reach, Role};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Ratio, Tensor, TensorData};
 
@@ -103,6 +103,10 @@ impl Operator for Identity {
 
     fn role(&self, slot: usize) -> Role {
         if slot == 0 { Role::Data } else { Role::Config }
+    }
+
+    fn gate(&self, _cx: &Cx) -> Option<Gate> {
+        Some(Gate::Linear)
     }
 }
 

@@ -38,6 +38,7 @@ mod det;
 mod einsum;
 mod elementwise;
 mod expand;
+mod gate;
 mod gated;
 mod gather;
 mod gemm;
@@ -86,6 +87,7 @@ pub use concat::Concat;
 pub use constant::Constant;
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
+pub use gate::Gate;
 pub use gemm::Gemm;
 pub use identity::{Cast, Identity};
 pub use matmul::MatMul;
@@ -243,6 +245,12 @@ pub trait Operator: fmt::Debug + Send + Sync + Any {
 
     /// The sliding window, where there is one, for reports and rules.
     fn window(&self, _cx: &Cx) -> Option<Window> {
+        None
+    }
+
+    /// What reaches the output of a small change of the one input that is no
+    /// constant, where that is simple to say.
+    fn gate(&self, _cx: &Cx) -> Option<Gate> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! Local pooling: `MaxPool`, `AveragePool`, `LpPool` (opset 1 on).
 
 use super::window::WindowAttrs;
-use super::{Cost, Cx, Gap, Operator, Path, Reach, Window, same_type};
+use super::{Cost, Cx, Gap, Gate, Operator, Path, Reach, Window, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, DataType, Expr, Node};
 
@@ -77,6 +77,13 @@ pub(super) fn pool_cost(window: &Window, output: &[Expr]) -> Cost {
 }
 
 impl Operator for Pool {
+    fn gate(&self, cx: &Cx) -> Option<Gate> {
+        match self.kind {
+            PoolKind::Max => self.window_of(cx).ok().map(Gate::Largest),
+            _ => None,
+        }
+    }
+
     fn infer(&self, cx: &Cx) -> Result<Vec<Fact>, Gap> {
         let window = self.window_of(cx)?;
         let mut shape = cx.shape(0)?[..2].to_vec();

@@ -2,9 +2,11 @@
 
 use egg::{Id, Language, RecExpr};
 
+use super::Site;
 use super::edit::{Edit, spine};
 use super::extract::flows;
 use super::lang::{OpKey, Term, extents};
+use super::prepare::Prepared;
 use super::segment::Segment;
 use super::weights::{Elements, Weights, key};
 use crate::ir::{Attrs, Graph, NewNode, Patch, Ref, Tensor};
@@ -170,7 +172,7 @@ pub struct Summary {
     pub to: Vec<String>,
     /// Channels between factors.
     pub widths: Vec<usize>,
-    /// Whether all fits are exact.
+    /// Whether outputs stay the same: no fit inside loses anything.
     pub exact: bool,
     /// Largest weight error of the fits.
     pub weight_error: Option<f64>,
@@ -204,7 +206,6 @@ impl Summary {
         };
         let names: Vec<String> = old.iter().map(|&id| name(weights, before, id)).collect();
         summary.from = names.join(" + ");
-        let mut any = false;
         for &id in &edit.inserted {
             let Term::Op(_, children) = &weights.expr[id] else {
                 continue;
@@ -213,7 +214,6 @@ impl Summary {
             else {
                 continue;
             };
-            any = true;
             if *part as usize + 1 < chain.form.factors.len() {
                 summary
                     .widths
@@ -239,8 +239,37 @@ impl Summary {
                 }
             }
         }
-        summary.exact &= any;
         summary
+    }
+
+    /// The report of the edit.
+    pub fn site(self, chain: &Prepared, edit: &Edit) -> Site {
+        let offered = chain.saturated.notes.offered.iter();
+        let rivals = offered.filter(|o| Some(o.site.site) == self.site).count();
+        let node = self
+            .site
+            .and_then(|s| chain.names.get(s as usize))
+            .unwrap_or(&chain.names[edit.removed.start])
+            .clone();
+        let why = match self.why {
+            None => "the same outputs with fewer constants and operators".into(),
+            Some(size) if rivals > 1 => {
+                format!("{size}: the least predicted error of {rivals} candidates")
+            }
+            Some(size) => size,
+        };
+        Site {
+            node,
+            from: self.from,
+            to: self.to,
+            widths: self.widths,
+            exact: self.exact,
+            weight_error: self.weight_error,
+            output_error: self.output_error,
+            why,
+            explanation: None,
+            rivals: Vec::new(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use egg::{CostFunction, Extractor, FlatTerm, Id, RecExpr};
 
-use super::lang::{Chain, EGraph, Term};
+use super::lang::{Chain, EGraph, OpKey, Term};
 use super::saturate::Saturated;
 use crate::ir::Expr;
 use crate::ops::Cx;
@@ -42,6 +42,7 @@ impl PartialOrd for Cost {
 struct Counting<'a> {
     saturated: &'a Saturated,
     errors: &'a HashMap<(Id, Chain), f64>,
+    unmet: &'a dyn Fn(&OpKey) -> bool,
 }
 
 impl Counting<'_> {
@@ -65,27 +66,24 @@ impl Counting<'_> {
             .map(|&c| self.elements(c))
             .sum()
     }
+}
 
-    fn macs(&self, term: &Term) -> f64 {
-        let Term::Op(key, children) = term else {
-            return 0.0;
-        };
-        let egraph = self.egraph();
-        let cx = Cx {
-            inputs: children
-                .iter()
-                .map(|&c| (!super::lang::is_missing(egraph, c)).then(|| &egraph[c].data.fact))
-                .collect(),
-            outputs: 1,
-            name: &key.name,
-            nested: Vec::new(),
-        };
-        let cost = key
-            .operator
-            .infer(&cx)
-            .and_then(|out| key.operator.cost(&cx, &out));
-        cost.map_or(0.0, |c| number(&c.macs))
-    }
+/// Multiply-accumulates of an operator; open sizes count as 64.
+pub fn macs(egraph: &EGraph, key: &OpKey, children: &[Id]) -> f64 {
+    let cx = Cx {
+        inputs: children
+            .iter()
+            .map(|&c| (!super::lang::is_missing(egraph, c)).then(|| &egraph[c].data.fact))
+            .collect(),
+        outputs: 1,
+        name: &key.name,
+        nested: Vec::new(),
+    };
+    let cost = key
+        .operator
+        .infer(&cx)
+        .and_then(|out| key.operator.cost(&cx, &out));
+    cost.map_or(0.0, |c| number(&c.macs))
 }
 
 /// A count for comparison: open sizes count as 64.
@@ -104,7 +102,10 @@ impl CostFunction<Term> for Counting<'_> {
             unmet: 0,
             error: 0.0,
             parameters: self.own_parameters(term),
-            macs: self.macs(term),
+            macs: match term {
+                Term::Op(key, children) => macs(self.egraph(), key, children),
+                _ => 0.0,
+            },
             operators: 0,
         };
         if let Term::Factor(chain, 0, [w]) = term {
@@ -118,7 +119,7 @@ impl CostFunction<Term> for Counting<'_> {
         let factored = children
             .get(1)
             .is_some_and(|&w| self.egraph()[w].data.factored);
-        if !factored && self.saturated.notes.replaceable.contains(key) {
+        if !factored && (self.unmet)(key) {
             total.unmet = 1;
         }
         for &child in children.iter() {
@@ -135,9 +136,18 @@ impl CostFunction<Term> for Counting<'_> {
     }
 }
 
-/// The best term. `errors` are the predicted errors of the chains on offer.
-pub fn best(saturated: &Saturated, errors: &HashMap<(Id, Chain), f64>) -> RecExpr<Term> {
-    let counting = Counting { saturated, errors };
+/// The best term. `errors` are the predicted errors of the chains on offer,
+/// `unmet` tells the convolutions that are not to stay.
+pub fn best(
+    saturated: &Saturated,
+    errors: &HashMap<(Id, Chain), f64>,
+    unmet: &dyn Fn(&OpKey) -> bool,
+) -> RecExpr<Term> {
+    let counting = Counting {
+        saturated,
+        errors,
+        unmet,
+    };
     Extractor::new(&saturated.egraph, counting)
         .find_best(saturated.root)
         .1

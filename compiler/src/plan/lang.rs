@@ -127,6 +127,8 @@ pub enum Term {
     /// A bias corrected for what a factorization changes in the mean output:
     /// children (bias or missing, weights).
     Corrected(Chain, [Id; 2]),
+    /// Weights with so many zeros on each side of each spatial axis.
+    Embedded(Box<[u32]>, [Id; 1]),
     /// Two weights in series as one: children (first, second), the second's
     /// taps this far apart an axis.
     Composed(Box<[u32]>, [Id; 2]),
@@ -153,6 +155,7 @@ impl Language for Term {
             (Self::Factor(a, i, _), Self::Factor(b, j, _)) => a == b && i == j,
             (Self::Corrected(a, _), Self::Corrected(b, _)) => a == b,
             (Self::Composed(a, _), Self::Composed(b, _)) => a == b,
+            (Self::Embedded(a, _), Self::Embedded(b, _)) => a == b,
             _ => false,
         }
     }
@@ -163,7 +166,7 @@ impl Language for Term {
             Self::Op(_, ids) => ids,
             Self::Scaled(_, ids) | Self::Sum(ids) | Self::Carried(ids) => ids,
             Self::Shifted(_, ids) => ids,
-            Self::Factor(_, _, ids) => ids,
+            Self::Factor(_, _, ids) | Self::Embedded(_, ids) => ids,
             Self::Corrected(_, ids) | Self::Composed(_, ids) => ids,
         }
     }
@@ -174,7 +177,7 @@ impl Language for Term {
             Self::Op(_, ids) => ids,
             Self::Scaled(_, ids) | Self::Sum(ids) | Self::Carried(ids) => ids,
             Self::Shifted(_, ids) => ids,
-            Self::Factor(_, _, ids) => ids,
+            Self::Factor(_, _, ids) | Self::Embedded(_, ids) => ids,
             Self::Corrected(_, ids) | Self::Composed(_, ids) => ids,
         }
     }
@@ -197,6 +200,7 @@ impl fmt::Display for Term {
             }
             Self::Corrected(..) => f.write_str("Corrected"),
             Self::Composed(..) => f.write_str("Composed"),
+            Self::Embedded(..) => f.write_str("Embedded"),
             Self::Carried(_) => f.write_str("Carried"),
         }
     }
@@ -277,9 +281,16 @@ impl Analysis<Term> for Knowledge {
                 factored: true,
                 ..Data::default()
             },
-            Term::Composed(step, [first, second]) => {
-                weights(composed(step, &of(first).fact, &of(second).fact))
-            }
+            Term::Embedded(border, [w]) => Data {
+                fact: embedded(border, &of(w).fact),
+                factored: of(w).factored,
+                ..Data::default()
+            },
+            Term::Composed(step, [first, second]) => Data {
+                fact: composed(step, &of(first).fact, &of(second).fact),
+                factored: of(first).factored || of(second).factored,
+                ..Data::default()
+            },
         }
     }
 
@@ -402,6 +413,15 @@ fn factor(chain: &Chain, part: u32, weights: &Fact) -> Fact {
         channels / this.groups,
         &this.spatial,
     )
+}
+
+fn embedded(border: &[u32], weights: &Fact) -> Fact {
+    let mut fact = bare(weights);
+    let spatial = fact.shape.iter_mut().flat_map(|s| s.iter_mut().skip(2));
+    for (size, b) in spatial.zip(border) {
+        *size = size.clone() + Expr::from(2 * i64::from(*b));
+    }
+    fact
 }
 
 fn composed(step: &[u32], first: &Fact, second: &Fact) -> Fact {

@@ -19,6 +19,8 @@ pub enum Width {
     Channels(usize),
     /// The widest middle at no more than this multiple of the layer's parameters.
     Ratio(f64),
+    /// Many widths side by side, from narrow to the layer's own parameters.
+    Ladder,
 }
 
 /// A word that is not among those that an option takes.
@@ -103,6 +105,9 @@ pub type Sink<'a> = dyn FnMut(usize, &[usize], &[f32]) + 'a;
 
 /// Runs models on calibration data; the compiler itself runs nothing.
 pub trait Calibration: Sync {
+    /// How many samples there are.
+    fn samples(&self) -> usize;
+
     /// Runs `model` (an encoded file) on the calibration samples and hands the
     /// activations of the named values to `each`, sample by sample or in
     /// batches, always in the same order.

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Subst, Symbol, Var};
 
+use super::extract;
 use super::lang::{Chain, EGraph, Knowledge, OpKey, Term};
-use super::options::Options;
+use super::options::{Options, Shaping};
 use super::passes::{Pass, Rule};
 use super::site::{Candidate, ConvSite};
+use crate::ops::Conv;
 
 /// Bounds of a run: by size and iterations, never by the clock, so that a run
 /// is the same on every machine.
@@ -23,8 +25,23 @@ pub struct Notes {
     /// Convolutions that an active pass can replace: the originals are then
     /// not to be chosen again.
     pub replaceable: Vec<OpKey>,
-    /// Chains that were offered, with the weights that they stand for.
-    pub offered: Vec<(Id, Chain, ConvSite)>,
+    /// Chains that were offered.
+    pub offered: Vec<Offered>,
+}
+
+/// A chain of convolutions that a pass offers for one.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// Class of the weights that it stands for.
+    pub weights: Id,
+    /// The chain.
+    pub chain: Chain,
+    /// The convolution.
+    pub site: ConvSite,
+    /// Its convolutions.
+    pub convs: Vec<Conv>,
+    /// Multiply-accumulates of the convolution and of the chain.
+    pub macs: [f64; 2],
 }
 
 /// Everything that rewriting a chain depends on.
@@ -32,6 +49,8 @@ pub struct Notes {
 pub struct Context<'a> {
     /// Options of the run.
     pub options: &'a Options<'a>,
+    /// What shapes the candidates.
+    pub shaping: Shaping,
     /// Names of the chain's nodes, by site.
     pub names: &'a [String],
     /// Which of the chain's constants have their data at hand.
@@ -149,6 +168,7 @@ pub fn saturate(
                         }
                     })
                 }
+                Rule::Replace { apply, .. } => replacer(apply, &notes, &allowed),
                 Rule::Factorize(_) => factorizer(pass, context, &notes, &allowed),
             };
             Rewrite::new(pass.name, AnyOperator, Apply { find }).ok()
@@ -168,13 +188,35 @@ pub fn saturate(
     }
 }
 
+/// Terms in whose favour the original goes.
+fn replacer(
+    apply: fn(&mut EGraph, &OpKey, &[Id]) -> Vec<Id>,
+    notes: &Arc<Mutex<Notes>>,
+    allowed: &Arc<Vec<bool>>,
+) -> Find {
+    let (notes, allowed) = (notes.clone(), allowed.clone());
+    Box::new(move |egraph, key, children| {
+        if allowed.get(key.site as usize) != Some(&true) {
+            return Vec::new();
+        }
+        let found = apply(egraph, key, children);
+        if !found.is_empty()
+            && let Ok(mut notes) = notes.lock()
+            && !notes.replaceable.contains(key)
+        {
+            notes.replaceable.push(key.clone());
+        }
+        found
+    })
+}
+
 fn factorizer(
     pass: &'static Pass,
     context: &Context,
     notes: &Arc<Mutex<Notes>>,
     allowed: &Arc<Vec<bool>>,
 ) -> Find {
-    let shaping = context.options.shaping();
+    let shaping = context.shaping;
     let calibrated = context.options.calibration.is_some();
     let at_hand: Vec<bool> = context.at_hand.to_vec();
     let (notes, allowed) = (notes.clone(), allowed.clone());
@@ -212,18 +254,37 @@ fn factorizer(
             Err(reason) => skip(reason),
             Ok(candidates) => {
                 let mut ids = Vec::new();
+                let own = extract::macs(egraph, key, children);
                 for candidate in candidates {
                     let chain = Chain::new(candidate.form.clone(), site.groups);
-                    ids.push(build(egraph, key, &site, &candidate, &chain, calibrated));
+                    let weights = match candidate.border.as_slice() {
+                        [] => site.inputs[1],
+                        border => {
+                            let zeros = |&b: &usize| u32::try_from(b).unwrap_or(0);
+                            let border = border.iter().map(zeros).collect();
+                            egraph.add(Term::Embedded(border, [site.inputs[1]]))
+                        }
+                    };
+                    let (id, macs) = build(
+                        egraph,
+                        key,
+                        &site,
+                        &candidate,
+                        (&chain, weights),
+                        calibrated,
+                    );
+                    ids.push(id);
                     if let Ok(mut notes) = notes.lock() {
-                        let w = egraph.find(site.inputs[1]);
-                        let entry = (w, chain, site.clone());
-                        if !notes
-                            .offered
-                            .iter()
-                            .any(|(a, b, _)| *a == w && *b == entry.1)
-                        {
-                            notes.offered.push(entry);
+                        let weights = egraph.find(weights);
+                        let same = |o: &Offered| o.weights == weights && o.chain == chain;
+                        if !notes.offered.iter().any(same) {
+                            notes.offered.push(Offered {
+                                weights,
+                                chain,
+                                site: site.clone(),
+                                convs: candidate.convs.clone(),
+                                macs: [own, macs],
+                            });
                         }
                     }
                 }
@@ -248,17 +309,19 @@ fn data_at_hand(egraph: &EGraph, id: Id, at_hand: &[bool]) -> bool {
     })
 }
 
-/// The chain of convolutions as terms; the bias stands on the last.
+/// The chain of convolutions as terms, and their multiply-accumulates; the bias
+/// stands on the last.
 fn build(
     egraph: &mut EGraph,
     key: &OpKey,
     site: &ConvSite,
     candidate: &Candidate,
-    chain: &Chain,
+    (chain, weights): (&Chain, Id),
     calibrated: bool,
-) -> Id {
-    let [mut flow, weights, bias] = site.inputs;
-    let has_bias = bias != weights && site.has_bias(egraph);
+) -> (Id, f64) {
+    let [mut flow, own, bias] = site.inputs;
+    let mut macs = 0.0;
+    let has_bias = bias != own && site.has_bias(egraph);
     let last = candidate.convs.len() - 1;
     for (i, conv) in candidate.convs.iter().enumerate() {
         let part = u32::try_from(i).unwrap_or(u32::MAX);
@@ -277,7 +340,8 @@ fn build(
             });
         }
         let key = OpKey::new("Conv", key.site, Arc::new(conv.clone()));
+        macs += extract::macs(egraph, &key, &inputs);
         flow = egraph.add(Term::Op(key, inputs.into()));
     }
-    flow
+    (flow, macs)
 }

@@ -105,6 +105,23 @@ impl ConvSite {
         Ok(site)
     }
 
+    /// The same convolution with its kernel in the middle of a larger one, `border`
+    /// zeros on each side of an axis.
+    pub fn embedded(&self, border: &[usize]) -> Self {
+        let pad = |b: &usize| i64::try_from(*b).unwrap_or(i64::MAX);
+        let added = border.iter().chain(border).map(pad);
+        Self {
+            kernel: self
+                .kernel
+                .iter()
+                .zip(border)
+                .map(|(k, b)| k + 2 * b)
+                .collect(),
+            pads: self.pads.iter().zip(added).map(|(p, b)| p + b).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Weights, biases aside.
     pub fn parameters(&self) -> usize {
         self.out * self.inp * self.kernel.iter().product::<usize>()
@@ -123,6 +140,8 @@ pub struct Candidate {
     pub form: Form,
     /// The convolutions, one a factor.
     pub convs: Vec<Conv>,
+    /// Zeros around the kernel that the chain stands for, an axis; none if empty.
+    pub border: Vec<usize>,
 }
 
 impl Candidate {
@@ -182,6 +201,18 @@ impl Candidate {
                 groups: i64::try_from(groups[i]).ok()?,
             });
         }
-        (form.extent() == site.kernel).then_some(Self { form, convs })
+        (form.extent() == site.kernel).then_some(Self {
+            form,
+            convs,
+            border: Vec::new(),
+        })
+    }
+
+    /// The candidate for a site that was [embedded](ConvSite::embedded).
+    pub fn with_border(self, border: &[usize]) -> Self {
+        Self {
+            border: border.to_vec(),
+            ..self
+        }
     }
 }

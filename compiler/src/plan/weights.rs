@@ -115,6 +115,11 @@ impl Weights<'_> {
                     data: Arc::new(data),
                 })
             }
+            Term::Embedded(border, [w]) => {
+                let w = self.class(*w)?;
+                let border: Vec<usize> = border.iter().map(|&b| b as usize).collect();
+                Ok(embedded(&w, &border))
+            }
             Term::Composed(step, [first, second]) => {
                 let (a, b) = (self.kernel(*first, 1)?, self.kernel(*second, 1)?);
                 let steps = [
@@ -206,5 +211,39 @@ impl Weights<'_> {
             shape: tensor.shape.clone(),
             data: Arc::new(data),
         })
+    }
+}
+
+/// The elements with zeros around each spatial axis.
+fn embedded(w: &Elements, border: &[usize]) -> Elements {
+    let (from, mut shape) = (&w.shape[2..], w.shape.clone());
+    shape[2..]
+        .iter_mut()
+        .zip(border)
+        .for_each(|(s, b)| *s += 2 * b);
+    let place = |i: usize| {
+        let mut rest = i;
+        let mut at: Vec<usize> = from
+            .iter()
+            .rev()
+            .map(|k| {
+                let p = rest % k;
+                rest /= k;
+                p
+            })
+            .collect();
+        at.reverse();
+        let inner = at.iter().zip(border).zip(&shape[2..]);
+        rest * shape[2..].iter().product::<usize>()
+            + inner.fold(0, |acc, ((p, b), k)| acc * k + p + b)
+    };
+    let mut data = vec![0.0; shape.iter().product()];
+    for (i, v) in w.data.iter().enumerate() {
+        data[place(i)] = *v;
+    }
+    Elements {
+        dtype: w.dtype,
+        shape,
+        data: Arc::new(data),
     }
 }

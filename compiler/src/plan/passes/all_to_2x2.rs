@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "all-to-2x2",
     exact: false,
+    retrain: true,
     what: "Writes every convolution with a kernel of 3 or more as kernels of at most 2 in series: \
            3x3 as two 2x2, 5x5 as four, 1x7 as six 1x2.",
     why: "The question of the thread that this tool answers: why is not everything 2x2? Run it on \

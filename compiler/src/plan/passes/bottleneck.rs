@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "bottleneck",
     exact: false,
+    retrain: false,
     what: "Writes every convolution with a kernel of 3 or more as 1x1, k x k over fewer channels, \
            1x1 (the Tucker-2 form), and fits their weights.",
     why: "Where input and output channels are redundant it saves more than smaller kernels do.",

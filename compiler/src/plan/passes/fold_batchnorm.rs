@@ -10,6 +10,7 @@ use crate::plan::lang::{EGraph, OpKey, Term};
 pub const PASS: Pass = Pass {
     name: "fold-batchnorm",
     exact: true,
+    retrain: false,
     what: "Folds BatchNormalization after a convolution into the convolution's weights and bias.",
     why: "At inference it is one multiplication and one addition a channel with constants: scaled \
           weights do the same for nothing, and the layer's true kernel becomes visible.",

@@ -10,6 +10,7 @@ use crate::plan::lang::{EGraph, OpKey, Term};
 pub const PASS: Pass = Pass {
     name: "fold-bias",
     exact: true,
+    retrain: false,
     what: "Folds the addition of a per-channel constant after a convolution into the convolution's bias.",
     why: "CNTK and some Caffe2 exports write convolution and bias as two nodes; one node saves a \
           pass over the map and lets other passes see the layer.",

@@ -15,6 +15,7 @@ use crate::plan::site::ConvSite;
 pub const PASS: Pass = Pass {
     name: "fold-linear",
     exact: true,
+    retrain: false,
     what: "Folds two convolutions in series, nothing between, into one whose kernel is their \
            composition, where that is exact and saves multiply-accumulates.",
     why: "Training tricks (ExpandNets, RepVGG) and exporters leave linear pairs behind; one \
@@ -40,6 +41,11 @@ fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
         let Some(Ok(first)) = ConvSite::read(egraph, before, inputs) else {
             continue;
         };
+        // Factors stay apart: to fold them would undo the factorization.
+        let apart = |site: &ConvSite| egraph[site.inputs[1]].data.factored;
+        if apart(&first) || apart(&second) {
+            continue;
+        }
         if let Some(conv) = composed(egraph, &first, &second)
             && saves(egraph, &first, &second, &conv)
         {

@@ -13,6 +13,7 @@ use crate::plan::site::ConvSite;
 pub const PASS: Pass = Pass {
     name: "fold-pad",
     exact: true,
+    retrain: false,
     what: "Folds a Pad with zeros over the spatial axes into the convolution after it.",
     why: "Keras and TensorFlow exports pad in a node of its own; one node less is one map less \
           written and read.",

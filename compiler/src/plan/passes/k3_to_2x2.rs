@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "3x3-to-2x2",
     exact: false,
+    retrain: false,
     what: "Writes every 3x3 convolution as two 2x2 in series, linear between, and fits their weights.",
     why: "Two 2x2 see what one 3x3 sees with 8 weights a channel pair instead of 9: 11 % fewer at \
           equal channels, more where the middle is narrower. All padding stands on the first \

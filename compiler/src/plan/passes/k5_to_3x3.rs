@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "5x5-to-3x3",
     exact: false,
+    retrain: false,
     what: "Writes every 5x5 convolution as two 3x3 in series, linear between, and fits their weights.",
     why: "Two 3x3 see what one 5x5 sees with 18 weights a channel pair instead of 25 (Simonyan and \
           Zisserman 2014; Szegedy et al. 2015): 28 % fewer at equal channels. The field stays, its \

@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "7x7-to-3x3",
     exact: false,
+    retrain: false,
     what: "Writes every 7x7 convolution as three 3x3 in series, linear between, and fits their \
            weights; with the stride on the first factor, a strided 7x7 as two 3x3.",
     why: "Three 3x3 see what one 7x7 sees with 27 weights a channel pair instead of 49: 45 % fewer \

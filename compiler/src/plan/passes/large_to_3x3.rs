@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "large-to-3x3",
     exact: false,
+    retrain: false,
     what: "Writes every convolution with an odd kernel above 3 in some axis, non-square and 1-D \
            ones too, as kernels of at most 3 in series, and fits their weights.",
     why: "One rule for 5x5, 7x7, 9x9, 11x11, 1x7 and 7x1: the field stays, the weights shrink with \

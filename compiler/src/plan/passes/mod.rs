@@ -1,6 +1,7 @@
 //! The rewrite passes, one a file.
 
 mod all_to_2x2;
+mod blur_pool;
 mod bottleneck;
 mod fold_batchnorm;
 mod fold_bias;
@@ -12,6 +13,8 @@ mod k7_to_3x3;
 mod large_to_3x3;
 mod separate;
 mod serial;
+mod split;
+mod stem_c;
 
 pub use serial::split;
 
@@ -35,6 +38,14 @@ pub enum Rule {
         /// The operator that it takes away; those that stay are reported.
         takes: &'static str,
     },
+    /// Given an operator term, adds terms that are to stand for it once the
+    /// network is trained again, and returns them.
+    Replace {
+        /// The rewrite.
+        apply: fn(&mut EGraph, &OpKey, &[Id]) -> Vec<Id>,
+        /// Why, for the report of a site.
+        why: &'static str,
+    },
     /// Given a convolution, says how it could be written as a chain of smaller
     /// ones: `None` if the pass is not about it, or why it leaves it alone.
     Factorize(Offer),
@@ -46,6 +57,9 @@ pub struct Pass {
     pub name: &'static str,
     /// Whether outputs stay the same to rounding.
     pub exact: bool,
+    /// Whether the network needs training afterwards, so that a search does not
+    /// offer it.
+    pub retrain: bool,
     /// What it does.
     pub what: &'static str,
     /// Why one would want it.
@@ -70,7 +84,10 @@ pub static PASSES: &[Pass] = &[
     k3_to_2x2::PASS,
     all_to_2x2::PASS,
     separate::PASS,
+    split::PASS,
     bottleneck::PASS,
+    stem_c::PASS,
+    blur_pool::PASS,
 ];
 
 /// Finds a pass by name.

@@ -7,6 +7,7 @@ use super::{Pass, Rule};
 pub const PASS: Pass = Pass {
     name: "separate",
     exact: false,
+    retrain: false,
     what: "Writes every convolution with a kernel of 3 or more in both axes as k x 1 and 1 x k in \
            series (or the other order), linear between, and fits their weights.",
     why: "2k weights a channel pair instead of k² (Szegedy et al. 2016): at narrow widths it is the \

@@ -7,6 +7,11 @@ use crate::plan::site::{Candidate, ConvSite};
 
 /// `Width::Auto` keeps a layer within this share of its parameters.
 pub const AUTO_RATIO: f64 = 0.6;
+/// Shares of a layer's parameters that a search tries; a form that saves nothing
+/// is beaten by the layer itself.
+const LADDER: [f64; 12] = [
+    0.08, 0.13, 0.19, 0.25, 0.31, 0.37, 0.43, 0.5, 0.58, 0.67, 0.77, 0.89,
+];
 /// Below this many channels between, grouped forms compete.
 const NARROW: usize = 4;
 
@@ -32,6 +37,10 @@ pub fn candidates(
     for kernels in splits {
         for &first in places {
             let with = |m: usize| at_width(site, kernels, m, first, 1);
+            if shaping.width == Width::Ladder {
+                found.extend(ladder(site, kernels, &with));
+                continue;
+            }
             match width(site, kernels, shaping.width, &with) {
                 Ok(Some(m)) => {
                     found.extend(with(m));
@@ -50,6 +59,23 @@ pub fn candidates(
         }));
     }
     Ok(found)
+}
+
+/// The widest middles at each rung's share of the layer's parameters.
+fn ladder(
+    site: &ConvSite,
+    kernels: &[Vec<usize>],
+    with: &dyn Fn(usize) -> Option<Candidate>,
+) -> Vec<Candidate> {
+    let mut widths = Vec::new();
+    for rung in LADDER {
+        // A rung below the narrowest middle is none.
+        if let Ok(Some(m)) = width(site, kernels, Width::Ratio(rung), with) {
+            widths.push(m);
+        }
+    }
+    widths.dedup();
+    widths.into_iter().filter_map(with).collect()
 }
 
 /// Rivals of a narrow middle: the last factor in groups, so that each group of
@@ -135,6 +161,8 @@ fn width(
         Width::Auto => widest(AUTO_RATIO),
         Width::Budget => widest(1.0),
         Width::Ratio(ratio) => widest(ratio),
+        // One of many: see `ladder`.
+        Width::Ladder => Ok(None),
         Width::Same => Ok(Some(site.out)),
         Width::Channels(m) if m.is_multiple_of(site.groups) => Ok(Some(m)),
         Width::Channels(m) => Err(format!(

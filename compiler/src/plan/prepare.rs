@@ -1,0 +1,143 @@
+//! The chains of a model, saturated, and the term that is chosen for each.
+
+use std::collections::{HashMap, HashSet};
+
+use egg::{AstSize, Extractor, Id, RecExpr};
+
+use super::calibrate;
+use super::edit::{self, Edit};
+use super::extract;
+use super::lang::{Chain, Term};
+use super::options::Shaping;
+use super::passes::Pass;
+use super::saturate::{Context, Saturated, saturate};
+use super::segment::{self, Segment};
+use super::weights::Weights;
+use super::{Compilation, PlanError};
+use crate::facts::Facts;
+use crate::fit;
+use crate::ir::{NodeId, TensorData};
+
+/// Rivals for kernels of at most this many weights are ranked by a fit, for
+/// larger ones by a bound.
+const FITTED_TO_RANK: usize = 4096;
+
+/// A chain with everything that the passes make of it.
+pub(super) struct Prepared {
+    pub segment: Segment,
+    pub saturated: Saturated,
+    pub before: RecExpr<Term>,
+    /// Names of its nodes.
+    pub names: Vec<String>,
+}
+
+/// The term that stands for a chain.
+pub(super) struct Choice {
+    pub after: RecExpr<Term>,
+    pub edits: Vec<Edit>,
+}
+
+impl Choice {
+    pub fn new(chain: &Prepared, after: RecExpr<Term>) -> Self {
+        Self {
+            edits: edit::edits(&chain.before, &after),
+            after,
+        }
+    }
+}
+
+/// The nodes that the choices take away.
+pub(super) fn removed(prepared: &[Prepared], choices: &[Choice]) -> HashSet<NodeId> {
+    let pairs = prepared.iter().zip(choices);
+    pairs
+        .flat_map(|(chain, choice)| {
+            let places = choice.edits.iter().flat_map(|e| e.removed.clone());
+            places.map(|i| chain.segment.nodes[i])
+        })
+        .collect()
+}
+
+impl Compilation<'_> {
+    /// The chains of the original, each saturated with these passes.
+    pub(super) fn prepare(
+        &self,
+        passes: &[&'static Pass],
+        shaping: Shaping,
+        facts: &Facts,
+    ) -> Result<Vec<Prepared>, PlanError> {
+        let graph = &self.original.graph;
+        let mut prepared = Vec::new();
+        for segment in segment::segments(graph, facts) {
+            self.stop_if_cancelled()?;
+            let (mut egraph, root) = segment.egraph(graph, facts);
+            let before = egraph.id_to_expr(root);
+            egraph.rebuild();
+            let names: Vec<String> = segment.nodes.iter().map(|&n| graph.node_name(n)).collect();
+            let at_hand: Vec<bool> = segment
+                .constants
+                .iter()
+                .map(|&v| {
+                    let tensor = facts.value(v).tensor();
+                    tensor.is_some_and(|t| !matches!(t.data, TensorData::Absent))
+                })
+                .collect();
+            let context = Context {
+                options: &self.options,
+                shaping,
+                names: &names,
+                at_hand: &at_hand,
+            };
+            let saturated = saturate(egraph, root, passes, &context);
+            prepared.push(Prepared {
+                segment,
+                saturated,
+                before,
+                names,
+            });
+        }
+        Ok(prepared)
+    }
+
+    /// The best term of a chain by predicted error, then size.
+    pub(super) fn choose(&self, chain: &Prepared, facts: &Facts) -> Choice {
+        let errors = self.predict(chain, facts);
+        let replaceable = &chain.saturated.notes.replaceable;
+        let after = extract::best(&chain.saturated, &errors, &|key| replaceable.contains(key));
+        Choice::new(chain, after)
+    }
+
+    /// Predicted errors of the chains on offer where several compete.
+    fn predict(&self, chain: &Prepared, facts: &Facts) -> HashMap<(Id, Chain), f64> {
+        let saturated = &chain.saturated;
+        let mut errors = HashMap::new();
+        let none = HashMap::new();
+        for offer in &saturated.notes.offered {
+            let w = saturated.egraph.find(offer.weights);
+            let rivals = saturated.notes.offered.iter();
+            let rivals = rivals.filter(|other| saturated.egraph.find(other.weights) == w);
+            if rivals.count() < 2 {
+                continue;
+            }
+            let (_, expr) = Extractor::new(&saturated.egraph, AstSize).find_best(w);
+            let weights = Weights {
+                expr: &expr,
+                facts,
+                constants: &chain.segment.constants,
+                fits: &none,
+            };
+            let kernel = weights.kernel(expr.root(), offer.site.groups);
+            let error = kernel.ok().and_then(|kernel| {
+                let options = calibrate::fit_options(&self.options, None);
+                // Small kernels are cheaper to fit than to estimate well.
+                if kernel.data.len() <= FITTED_TO_RANK {
+                    let fit = fit::factorize(&kernel, &offer.chain.form, &options).ok()?;
+                    Some(fit.weight_error)
+                } else {
+                    fit::predicted_error(&kernel, &offer.chain.form, &options).ok()
+                }
+            });
+            errors.insert((w, offer.chain.clone()), error.unwrap_or(f64::MAX));
+        }
+        errors
+    }
+}

@@ -1,0 +1,340 @@
+//! The candidates of every layer: fitted, and reduced to those that no other
+//! one beats.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use egg::{Id, RecExpr};
+use rayon::prelude::*;
+
+use super::super::calibrate::{encode, fit_options};
+use super::super::lang::{Chain, Term};
+use super::super::saturate::Offered;
+use super::super::subject::Subject;
+use super::super::weights::{FitKey, Weights, key};
+use super::{Fits, Goal, Layer, Offer, PlanError, Search, extracted, timing};
+use crate::fit::{self, Fit, FitError, Moments};
+
+/// A form goes on if somewhere its error is within this factor of the best that
+/// any form reaches at no more weights.
+const WORTH: f64 = 1.2;
+/// Widths of a form that run in the first heat.
+const HEAT: usize = 3;
+
+/// A layer before its candidates are fitted.
+struct Entry {
+    layer: Layer,
+    /// The name of its weights in a fit's key.
+    weights: String,
+    offered: Vec<Offered>,
+    moments: Option<Moments>,
+}
+
+/// A fit to be made: entry and candidate.
+type Job = (usize, usize);
+
+impl Search<'_, '_> {
+    /// Fits the candidates of all layers in parallel.
+    pub(super) fn fit_candidates(&mut self) -> Result<Fits, PlanError> {
+        let mut entries = self.entries();
+        self.gather(&mut entries)?;
+        let mut fitted: HashMap<Job, Arc<Fit>> = HashMap::new();
+        let forms: Vec<Vec<Vec<usize>>> = entries.iter().map(|e| by_form(&e.offered)).collect();
+        let first: Vec<Job> = (0..entries.len())
+            .flat_map(|e| {
+                let heat = forms[e].iter().flat_map(|members| heat(members));
+                heat.map(move |c| (e, c))
+            })
+            .collect();
+        self.fit_all(&entries, &first, &mut fitted)?;
+        let second: Vec<Job> = (0..entries.len())
+            .flat_map(|e| {
+                let rest = rest(&entries[e], e, &forms[e], &fitted);
+                rest.into_iter().map(move |c| (e, c))
+            })
+            .collect();
+        self.fit_all(&entries, &second, &mut fitted)?;
+        let mut fits: Fits = vec![HashMap::new(); self.prepared.len()];
+        for (e, mut entry) in entries.into_iter().enumerate() {
+            for (c, offered) in entry.offered.iter().enumerate() {
+                let Some(fit) = fitted.get(&(e, c)) else {
+                    continue;
+                };
+                entry.layer.offers.push(Offer {
+                    chain: Some(offered.chain.clone()),
+                    convs: offered.convs.clone(),
+                    parameters: parameters(offered),
+                    macs: offered.macs[1],
+                    seconds: None,
+                    error: fit.output_error.unwrap_or(fit.weight_error),
+                });
+                let key: FitKey = (entry.weights.clone(), offered.chain.clone());
+                fits[entry.layer.chain].insert(key, fit.clone());
+            }
+            let unbeaten = |goal| {
+                let mut offers = entry.layer.offers.clone();
+                reduce(&mut offers, goal);
+                offers
+            };
+            // What is good for any goal stays until times are known.
+            entry.layer.offers = if self.goal == Goal::Latency {
+                merged(unbeaten(Goal::Parameters), unbeaten(Goal::Macs))
+            } else {
+                unbeaten(self.goal)
+            };
+            self.layers.push(entry.layer);
+        }
+        Ok(fits)
+    }
+
+    /// The layers that have candidates, in execution order.
+    fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (c, chain) in self.prepared.iter().enumerate() {
+            let mut sites: BTreeMap<u32, Vec<Offered>> = BTreeMap::new();
+            for offered in &chain.saturated.notes.offered {
+                let own = sites.entry(offered.site.site).or_default();
+                // The same chain is offered for the weights before and after a fold.
+                if own.iter().all(|o| o.chain != offered.chain) {
+                    own.push(offered.clone());
+                }
+            }
+            for (site, offered) in sites {
+                let taken = HashMap::from([(site, &offered[0].chain)]);
+                let after = extracted(chain, &taken).after;
+                let Some(w) = factored(&after, &offered[0].chain) else {
+                    continue;
+                };
+                let none = HashMap::new();
+                let weights = Weights {
+                    expr: &after,
+                    facts: &self.facts,
+                    constants: &chain.segment.constants,
+                    fits: &none,
+                };
+                let Ok(kernel) = weights.kernel(w, offered[0].site.groups) else {
+                    continue;
+                };
+                let keep = Offer {
+                    chain: None,
+                    convs: timing::as_it_is(&offered[0].site).into_iter().collect(),
+                    parameters: offered[0].site.parameters(),
+                    macs: offered[0].macs[0],
+                    seconds: None,
+                    error: 0.0,
+                };
+                entries.push(Entry {
+                    layer: Layer {
+                        chain: c,
+                        site,
+                        node: chain.names[site as usize].clone(),
+                        kernel,
+                        offers: vec![keep],
+                        sensitivity: 1.0,
+                    },
+                    weights: key(&after, w),
+                    offered,
+                    moments: None,
+                });
+            }
+        }
+        entries
+    }
+
+    /// Moments of what every layer reads, in one run of the original.
+    fn gather(&self, entries: &mut [Entry]) -> Result<(), PlanError> {
+        let Some(calibration) = self.compilation.options.calibration else {
+            return Ok(());
+        };
+        let mut subjects: Vec<(usize, Subject, Moments)> = Vec::new();
+        for (e, entry) in entries.iter().enumerate() {
+            let (layer, chain) = (&entry.layer, &self.prepared[entry.layer.chain]);
+            let subject = self
+                .compilation
+                .subject(chain, layer.site, &layer.kernel, &self.facts);
+            if let Some(subject) = subject {
+                let most = subject.patches(calibration.samples());
+                subjects.push((e, subject, Moments::new(&layer.kernel).thinned(most)));
+            }
+        }
+        let mut names: Vec<String> = subjects.iter().map(|(_, s, _)| s.input.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut trouble = None;
+        calibration
+            .activations(
+                &encode(&self.compilation.original),
+                &names,
+                &mut |place, shape, data| {
+                    let readers = subjects.par_iter_mut();
+                    let readers = readers.filter(|(_, s, _)| s.input == names[place]);
+                    let failed: Vec<FitError> = readers
+                        .filter_map(|(_, subject, moments)| {
+                            let window = &subject.window;
+                            moments.accumulate(data, shape, window, None).err()
+                        })
+                        .collect();
+                    if let Some(error) = failed.into_iter().next() {
+                        trouble.get_or_insert(error.to_string());
+                    }
+                },
+            )
+            .map_err(PlanError::Calibration)?;
+        if let Some(reason) = trouble {
+            return Err(PlanError::Calibration(reason));
+        }
+        for (e, _, moments) in subjects {
+            entries[e].moments = Some(moments);
+        }
+        Ok(())
+    }
+
+    /// Makes these fits, quickly: they are for comparison, and what is chosen is
+    /// fitted again.
+    fn fit_all(
+        &self,
+        entries: &[Entry],
+        jobs: &[Job],
+        fitted: &mut HashMap<Job, Arc<Fit>>,
+    ) -> Result<(), PlanError> {
+        let plan = &self.compilation.options;
+        let done = AtomicUsize::new(0);
+        let made: Vec<Option<(Job, Arc<Fit>)>> = jobs
+            .par_iter()
+            .map(|&(e, c)| {
+                let entry = &entries[e];
+                let options = fit::Options {
+                    starts: 1,
+                    iterations: 6,
+                    tolerance: 1e-2,
+                    polish: 0,
+                    ..fit_options(plan, entry.moments.as_ref())
+                };
+                let form = &entry.offered[c].chain.form;
+                let fit = fit::factorize(&entry.layer.kernel, form, &options);
+                let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+                (plan.progress)(count, jobs.len(), &entry.layer.node);
+                match fit {
+                    Ok(fit) => Ok(Some(((e, c), Arc::new(fit)))),
+                    Err(FitError::Cancelled) => Err(PlanError::Cancelled),
+                    // A form that cannot be fitted does not compete.
+                    Err(_) => Ok(None),
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        fitted.extend(made.into_iter().flatten());
+        Ok(())
+    }
+}
+
+fn parameters(offered: &Offered) -> usize {
+    let site = &offered.site;
+    offered.chain.form.parameters(site.inp * site.groups)
+}
+
+/// The class of weights that the chain factorizes in a term.
+fn factored(expr: &RecExpr<Term>, chain: &Chain) -> Option<Id> {
+    expr.as_ref().iter().find_map(|term| match term {
+        Term::Factor(c, 0, [w]) if c == chain => Some(*w),
+        _ => None,
+    })
+}
+
+/// Candidates that differ in width alone, narrow to wide.
+fn by_form(offered: &[Offered]) -> Vec<Vec<usize>> {
+    let mut forms: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (c, offer) in offered.iter().enumerate() {
+        let factors = offer.chain.form.factors.iter();
+        let shape: Vec<_> = factors.map(|f| (&f.spatial, &f.step, f.groups)).collect();
+        forms.entry(format!("{shape:?}")).or_default().push(c);
+    }
+    let mut forms: Vec<Vec<usize>> = forms.into_values().collect();
+    for members in &mut forms {
+        members.sort_by_key(|&c| parameters(&offered[c]));
+    }
+    forms
+}
+
+/// Members spread over the widths.
+fn heat(members: &[usize]) -> Vec<usize> {
+    let n = members.len();
+    if n <= HEAT {
+        return members.to_vec();
+    }
+    (0..HEAT)
+        .map(|i| members[(2 * i + 1) * n / (2 * HEAT)])
+        .collect()
+}
+
+/// Candidates that are worth a fit after the first heat: of forms that were near
+/// the best somewhere, and not certain to be beaten.
+fn rest(
+    entry: &Entry,
+    e: usize,
+    forms: &[Vec<usize>],
+    fitted: &HashMap<Job, Arc<Fit>>,
+) -> Vec<usize> {
+    let error = |c: usize| {
+        let fit = fitted.get(&(e, c))?;
+        Some(fit.output_error.unwrap_or(fit.weight_error))
+    };
+    let known: Vec<(usize, f64, f64)> = (0..entry.offered.len())
+        .filter_map(|c| {
+            Some((
+                parameters(&entry.offered[c]),
+                entry.offered[c].macs[1],
+                error(c)?,
+            ))
+        })
+        .collect();
+    let best = |weights: usize| {
+        let within = known.iter().filter(|(w, _, _)| *w <= weights);
+        within.map(|(_, _, e)| *e).fold(f64::INFINITY, f64::min)
+    };
+    let mut worth = Vec::new();
+    for members in forms {
+        let near = members.iter().any(|&c| {
+            error(c).is_some_and(|own| own <= WORTH * best(parameters(&entry.offered[c])))
+        });
+        if near {
+            worth.extend(members.iter().copied().filter(|&c| error(c).is_none()));
+        }
+    }
+    worth.sort_unstable();
+    worth
+}
+
+/// Keeps the first offer (the layer as it is) and those of the others that cost
+/// less than it and that no other one beats in cost and loss.
+pub(super) fn reduce(offers: &mut Vec<Offer>, goal: Goal) {
+    let keep = offers[0].clone();
+    let mut rest: Vec<Offer> = offers.drain(1..).collect();
+    let cost = |o: &Offer| o.cost(goal);
+    rest.retain(|o| cost(o) < cost(&keep));
+    rest.sort_by(|a, b| {
+        cost(a)
+            .total_cmp(&cost(b))
+            .then(a.error.total_cmp(&b.error))
+    });
+    let mut least = f64::INFINITY;
+    rest.retain(|o| {
+        let better = o.error < least;
+        least = least.min(o.error);
+        better
+    });
+    offers.extend(rest);
+}
+
+/// Both fronts, each offer once.
+fn merged(mut a: Vec<Offer>, b: Vec<Offer>) -> Vec<Offer> {
+    for offer in b {
+        if a.iter().all(|o| o.chain != offer.chain) {
+            a.push(offer);
+        }
+    }
+    a
+}

@@ -1,0 +1,87 @@
+//! What a layer's loss does to the network's outputs, measured on the
+//! calibration data.
+
+use super::super::calibrate::encode;
+use super::{Fits, PlanError, Search, Source};
+use crate::model::Model;
+
+/// Share of a layer's output that the probe loses: large enough to be seen above
+/// rounding, small enough that the network still does what it did.
+const PROBE: f64 = 0.1;
+
+/// What the outputs of a model were, by place and batch.
+type Outputs = Vec<Vec<Vec<f32>>>;
+
+impl Search<'_, '_> {
+    /// Rewrites one layer at a time and sees what comes out. Without calibration
+    /// data every layer counts alike.
+    pub(super) fn measure_sensitivity(&mut self, fits: &Fits) -> Result<(), PlanError> {
+        if self.compilation.options.calibration.is_none() || self.layers.len() < 2 {
+            return Ok(());
+        }
+        let before = self.outputs(&self.compilation.original)?;
+        let total = self.layers.len();
+        for l in 0..total {
+            self.compilation.stop_if_cancelled()?;
+            let layer = &self.layers[l];
+            (self.compilation.options.progress)(l, total, &layer.node);
+            let near = (1..layer.offers.len()).min_by(|&a, &b| {
+                let far = |i: usize| (layer.offers[i].error.max(1e-9) / PROBE).ln().abs();
+                far(a).total_cmp(&far(b))
+            });
+            let Some(probe) = near else {
+                continue;
+            };
+            let error = layer.offers[probe].error;
+            let mut picks = vec![None; total];
+            picks[l] = Some(probe);
+            let (model, _) = self.realize(&picks, &Source::Known(fits))?;
+            let lost = loss(&before, &self.outputs(&model)?);
+            if error > 0.0 {
+                self.layers[l].sensitivity = lost / (error * error);
+            }
+        }
+        Ok(())
+    }
+
+    fn outputs(&self, model: &Model) -> Result<Outputs, PlanError> {
+        let graph = &model.graph;
+        let names: Vec<String> = graph
+            .outputs
+            .iter()
+            .map(|&v| graph.value(v).name.clone())
+            .collect();
+        let mut outputs = vec![Vec::new(); names.len()];
+        if let Some(calibration) = self.compilation.options.calibration {
+            calibration
+                .activations(&encode(model), &names, &mut |place, _, data| {
+                    outputs[place].push(data.to_vec());
+                })
+                .map_err(PlanError::Calibration)?;
+        }
+        Ok(outputs)
+    }
+}
+
+/// Share of the outputs' variance that is lost, the mean over the outputs.
+fn loss(before: &Outputs, after: &Outputs) -> f64 {
+    let mut shares = Vec::with_capacity(before.len());
+    for (a, b) in before.iter().zip(after) {
+        let pairs = || a.iter().flatten().zip(b.iter().flatten());
+        let (mut count, mut sum, mut square, mut lost) = (0.0, 0.0, 0.0, 0.0);
+        for (x, y) in pairs() {
+            let (x, y) = (f64::from(*x), f64::from(*y));
+            count += 1.0;
+            sum += x;
+            square += x * x;
+            lost += (x - y) * (x - y);
+        }
+        let variance = square - sum * sum / f64::max(count, 1.0);
+        if variance > 0.0 {
+            shares.push(lost / variance);
+        }
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let outputs = shares.len().max(1) as f64;
+    shares.iter().sum::<f64>() / outputs
+}

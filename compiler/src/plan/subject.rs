@@ -1,0 +1,210 @@
+//! A convolution that is to be fitted on data: what it reads, what it ought to
+//! put out, and where that matters.
+
+use super::Compilation;
+use super::lang::Term;
+use super::passage::{self, Passed};
+use super::prepare::Prepared;
+use super::site::ConvSite;
+use crate::facts::Facts;
+use crate::fit::{self, FitError, Kernel, Moments};
+use crate::ir::NodeId;
+
+/// Errors of a fit that is worth making, relative to a channel's deviation: so
+/// far from its threshold an output still matters.
+const NOISE: f32 = 0.1;
+/// Patches that are gathered for each of a filter's weights.
+const PATCHES: usize = 100;
+/// Largest metric a channel (`out · (in · taps)²` numbers) that is held.
+const LARGEST: usize = 1 << 23;
+
+/// A convolution with the names of the values around it.
+pub(super) struct Subject {
+    pub node: NodeId,
+    pub kernel: Kernel,
+    pub window: fit::Window,
+    /// Name of the value that it reads.
+    pub input: String,
+    /// Name of the value that it puts out.
+    output: String,
+    target: Target,
+    passed: Option<Passed>,
+}
+
+/// What a convolution ought to put out for one batch, and how much each element
+/// matters.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub output: Vec<f32>,
+    pub importance: Option<Vec<f32>>,
+}
+
+impl Wanted {
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        4 * (self.output.len() + self.importance.as_ref().map_or(0, Vec::len))
+    }
+}
+
+impl Subject {
+    /// Names of the values that say what is wanted.
+    pub fn values(&self) -> Vec<String> {
+        let mut values = vec![self.output.clone()];
+        values.extend(self.passed.iter().map(|p| p.value.clone()));
+        values.dedup();
+        values
+    }
+
+    /// What is wanted, from the values that [`Self::values`] names.
+    pub fn wanted(&self, shape: &[usize], values: &[&[f32]]) -> Result<Wanted, FitError> {
+        let importance = match (&self.passed, values.last()) {
+            (Some(passed), Some(values)) => {
+                Some(fit::importance(values, shape, NOISE, &passed.passage)?)
+            }
+            _ => None,
+        };
+        Ok(Wanted {
+            output: self.target.apply(shape, values[0]),
+            importance,
+        })
+    }
+
+    /// Adds what the convolution reads and ought to put out in one batch.
+    pub fn add(
+        &self,
+        moments: &mut Moments,
+        input: &[f32],
+        shape: &[usize],
+        wanted: &Wanted,
+    ) -> Result<(), FitError> {
+        let importance = wanted.importance.as_deref();
+        moments.accumulate_weighted(input, shape, &self.window, Some(&wanted.output), importance)
+    }
+
+    /// Empty moments of the kind that the subject gives, for so many samples.
+    pub fn moments(&self, samples: usize) -> Moments {
+        let moments = if self.passed.is_some() {
+            Moments::weighted(&self.kernel)
+        } else {
+            Moments::paired(&self.kernel)
+        };
+        moments.thinned(self.patches(samples))
+    }
+
+    /// Patches to take of each of so many samples.
+    pub fn patches(&self, samples: usize) -> usize {
+        let weights = self.kernel.inp * self.kernel.taps();
+        (PATCHES * weights).div_ceil(samples.max(1))
+    }
+}
+
+impl Compilation<'_> {
+    /// The convolution at a site; `None` where its window or its values are not
+    /// known.
+    pub(super) fn subject(
+        &self,
+        chain: &Prepared,
+        site: u32,
+        kernel: &Kernel,
+        facts: &Facts,
+    ) -> Option<Subject> {
+        let graph = &self.original.graph;
+        let id = chain.segment.nodes[site as usize];
+        let node = graph.node(id);
+        let (input, output) = (
+            node.inputs.first()?.as_ref()?,
+            node.outputs.first()?.as_ref()?,
+        );
+        let n = kernel.inp * kernel.taps();
+        let size = kernel.out.saturating_mul(n).saturating_mul(n);
+        let passed = (size <= LARGEST)
+            .then(|| passage::after(graph, facts, id))
+            .flatten();
+        Some(Subject {
+            node: id,
+            kernel: kernel.clone(),
+            window: window(chain, site, &kernel.spatial)?,
+            input: graph.value(*input).name.clone(),
+            output: graph.value(*output).name.clone(),
+            target: self.target(id, kernel, facts),
+            passed,
+        })
+    }
+
+    /// How the original node's output becomes that of the kernel to fit: its
+    /// bias goes, and its channels are scaled as a folded BatchNormalization does.
+    fn target(&self, id: NodeId, kernel: &Kernel, facts: &Facts) -> Target {
+        let node = self.original.graph.node(id);
+        let facts_of = |slot: usize| {
+            let value = node.inputs.get(slot).copied().flatten()?;
+            facts.value(value).tensor()?.to_f64()
+        };
+        let own = facts_of(1).unwrap_or_default();
+        let bias = facts_of(2).unwrap_or_else(|| vec![0.0; kernel.out]);
+        let block = own.len() / kernel.out.max(1);
+        let scale = (0..kernel.out)
+            .map(|o| {
+                let range = o * block..(o + 1) * block;
+                let (was, is) = (own.get(range.clone()), kernel.data.get(range));
+                let (Some(was), Some(is)) = (was, is) else {
+                    return 1.0;
+                };
+                let square: f64 = was.iter().map(|w| w * w).sum();
+                let product: f64 = was.iter().zip(is).map(|(a, b)| a * b).sum();
+                if square > 0.0 { product / square } else { 0.0 }
+            })
+            .collect();
+        Target { scale, bias }
+    }
+}
+
+/// The window of the convolution at a site, as the fit wants it, for a kernel of
+/// its extent or one in whose middle it stands.
+fn window(chain: &Prepared, site: u32, kernel: &[usize]) -> Option<fit::Window> {
+    let egraph = &chain.saturated.egraph;
+    let found = egraph
+        .classes()
+        .flat_map(|class| &class.nodes)
+        .find_map(|term| match term {
+            Term::Op(key, children) if key.site == site => {
+                let own = ConvSite::read(egraph, key, children)?.ok()?;
+                // The original's window, not that of one of its factors.
+                (!egraph[own.inputs[1]].data.factored).then_some(own)
+            }
+            _ => None,
+        })?;
+    let border: Vec<usize> = kernel
+        .iter()
+        .zip(&found.kernel)
+        .map(|(k, own)| k.saturating_sub(*own) / 2)
+        .collect();
+    let found = found.embedded(&border);
+    let rank = found.kernel.len();
+    let pad = |v: &i64| usize::try_from(*v).ok();
+    Some(fit::Window {
+        pads_begin: found.pads[..rank].iter().map(pad).collect::<Option<_>>()?,
+        pads_end: found.pads[rank..].iter().map(pad).collect::<Option<_>>()?,
+        stride: found.stride,
+        dilation: found.dilation,
+    })
+}
+
+/// A channel's scale and the bias to take off.
+struct Target {
+    scale: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Target {
+    /// `data` is (N, channels, …) of one sample or a batch.
+    #[allow(clippy::cast_possible_truncation)]
+    fn apply(&self, shape: &[usize], data: &[f32]) -> Vec<f32> {
+        let channels = self.scale.len().max(1);
+        let plane: usize = shape.iter().skip(2).product();
+        let value = |(i, v): (usize, &f32)| {
+            let c = i / plane.max(1) % channels;
+            ((f64::from(*v) - self.bias[c]) * self.scale[c]) as f32
+        };
+        data.iter().enumerate().map(value).collect()
+    }
+}

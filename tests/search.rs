@@ -1,0 +1,204 @@
+//! `factorize --goal`: the best network under a bound, measured on the model.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Output;
+
+use common::{corpus, json, repository, run, stderr, within};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn example(file: &str) -> String {
+    let path = repository("examples").join(file);
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// Runs `factorize` on the example model with these arguments.
+fn search(folder: &TempDir, arguments: &[&str]) -> (Output, Value) {
+    let (model, calib) = (
+        example("models/glyphs.onnx"),
+        example("data/glyphs-calib.npz"),
+    );
+    let (out, report) = (within(folder, "out.onnx"), within(folder, "report.json"));
+    let fixed = [
+        "factorize",
+        &model,
+        "-o",
+        &out,
+        "--report",
+        &report,
+        "--calibrate",
+        &calib,
+    ];
+    let output = run([&fixed[..], arguments].concat());
+    let text = std::fs::read_to_string(&report)
+        .unwrap_or_else(|_| panic!("no report: {}", stderr(&output)));
+    (output, serde_json::from_str(&text).expect("JSON"))
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    value
+        .pointer(path)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("no {path} in {value}"))
+}
+
+#[test]
+fn a_budget_is_kept_and_every_choice_has_its_reason() {
+    let folder = TempDir::new().expect("a folder");
+    let (output, report) = search(&folder, &["--goal", "params", "--budget", "0.5"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let pass = &report["passes"][0];
+    assert_eq!(pass["pass"], "goal params");
+    // The only convolutions of the model that have no candidates are its 1x1.
+    let kept = number(pass, "/convolution_parameters/after")
+        / number(pass, "/convolution_parameters/before");
+    assert!(kept <= 0.56, "{kept}");
+    let sites = pass["sites"].as_array().expect("sites");
+    assert!(!sites.is_empty());
+    for site in sites {
+        assert!(
+            site["why"].as_str().is_some_and(|w| w.contains("saves")),
+            "{site}"
+        );
+        assert!(
+            site["rivals"].as_array().is_some_and(|r| !r.is_empty()),
+            "{site}"
+        );
+        assert!(
+            site["output_error"].as_f64().is_some_and(|e| e > 0.0),
+            "{site}"
+        );
+    }
+    assert!(Path::new(&within(&folder, "out.onnx")).exists());
+}
+
+#[test]
+fn a_threshold_just_holds() {
+    let folder = TempDir::new().expect("a folder");
+    let data = example("data/glyphs-test.npz");
+    let arguments = ["--goal", "macs", "--max-drop", "0.3", "--data", &data];
+    let (output, report) = search(&folder, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let pass = &report["passes"][0];
+    let drop = number(pass, "/accuracy/top1/original") - number(pass, "/accuracy/top1/rewritten");
+    assert!(drop <= 0.003, "{drop}");
+    assert!(number(pass, "/after/macs") < 0.8 * number(pass, "/before/macs"));
+    assert_eq!(report["verdict"]["ok"], true);
+}
+
+/// Without pass and goal, labels mean a search for fewer parameters.
+#[test]
+fn labels_alone_start_a_search_that_does_not_depend_on_threads() {
+    let data = example("data/glyphs-test.npz");
+    let outputs = ["1", "2"].map(|threads| {
+        let folder = TempDir::new().expect("a folder");
+        let (output, report) = search(
+            &folder,
+            &["--data", &data, "--samples", "500", "--threads", threads],
+        );
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(report["passes"][0]["pass"], "goal params");
+        std::fs::read(within(&folder, "out.onnx")).expect("a model")
+    });
+    assert!(outputs[0] == outputs[1], "the bytes differ");
+}
+
+#[test]
+fn a_front_of_networks() {
+    let folder = TempDir::new().expect("a folder");
+    let (output, report) = search(&folder, &["--goal", "params", "--pareto", "3"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let files = report["front"].as_array().expect("files");
+    assert_eq!(files.len(), 3);
+    let sizes: Vec<f64> = files
+        .iter()
+        .map(|file| {
+            let analysis = run([
+                "analyze",
+                file.as_str().expect("a path"),
+                "--format",
+                "json",
+            ]);
+            number(&json(&analysis), "/totals/parameters")
+        })
+        .collect();
+    assert!(sizes.is_sorted() && sizes[0] < sizes[2], "{sizes:?}");
+    assert!(!Path::new(&within(&folder, "out.onnx")).exists());
+}
+
+#[test]
+fn time_is_measured() {
+    let folder = TempDir::new().expect("a folder");
+    let (output, report) = search(&folder, &["--goal", "latency", "--budget", "0.9"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let timed = report["passes"][0]["sites"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|s| s["rivals"].as_array().into_iter().flatten());
+    for rival in timed {
+        assert!(
+            rival["seconds"].as_f64().is_some_and(|s| s > 0.0),
+            "{rival}"
+        );
+    }
+}
+
+#[test]
+fn a_budget_that_nothing_meets_is_told() {
+    let folder = TempDir::new().expect("a folder");
+    let model = example("models/glyphs.onnx");
+    let out = within(&folder, "out.onnx");
+    let output = run([
+        "factorize",
+        &model,
+        "-o",
+        &out,
+        "--goal",
+        "params",
+        "--budget",
+        "0.001",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("the boldest keeps"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!Path::new(&out).exists());
+}
+
+/// A flat spectrum is refused, not mangled: the first layer of this model has
+/// one input channel and 64 unlike filters.
+#[test]
+fn a_layer_that_cannot_be_written_smaller_is_kept() {
+    let Some(model) = corpus("super_resolution.onnx") else {
+        return;
+    };
+    let folder = TempDir::new().expect("a folder");
+    let (out, report) = (within(&folder, "out.onnx"), within(&folder, "report.json"));
+    let model = model.to_str().expect("UTF-8");
+    let output = run([
+        "factorize",
+        model,
+        "-o",
+        &out,
+        "--goal",
+        "params",
+        "--budget",
+        "0.8",
+        "--report",
+        &report,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = std::fs::read_to_string(&report).expect("a report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let skipped = report["passes"][0]["skipped"].as_array().expect("skipped");
+    let kept = skipped
+        .iter()
+        .filter(|s| s["reason"].as_str().is_some_and(|r| r.contains("kept")));
+    assert!(kept.count() > 0, "{skipped:?}");
+}
