@@ -48,17 +48,20 @@ fn number(value: &Value, path: &str) -> f64 {
 #[test]
 fn a_budget_is_kept_and_every_choice_has_its_reason() {
     let folder = TempDir::new().expect("a folder");
-    let (output, report) = search(&folder, &["--goal", "params", "--budget", "0.5"]);
+    let only = ["--only", "deep", "--only", "last"];
+    let goal = ["--goal", "params", "--budget", "0.5"];
+    let (output, report) = search(&folder, &[goal, only].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let pass = &report["passes"][0];
     assert_eq!(pass["pass"], "goal params");
-    // The only convolutions of the model that have no candidates are its 1x1.
+    // The two layers have two thirds of the weights.
     let kept = number(pass, "/convolution_parameters/after")
         / number(pass, "/convolution_parameters/before");
-    assert!(kept <= 0.56, "{kept}");
-    let sites = pass["sites"].as_array().expect("sites");
-    assert!(!sites.is_empty());
-    for site in sites {
+    assert!(kept <= 0.7, "{kept}");
+    let sites = pass["sites"].as_array().expect("sites").iter();
+    let rewritten: Vec<_> = sites.filter(|s| s["output_error"].is_number()).collect();
+    assert!(!rewritten.is_empty());
+    for site in rewritten {
         assert!(
             site["why"].as_str().is_some_and(|w| w.contains("saves")),
             "{site}"
@@ -79,13 +82,25 @@ fn a_budget_is_kept_and_every_choice_has_its_reason() {
 fn a_threshold_just_holds() {
     let folder = TempDir::new().expect("a folder");
     let data = example("data/glyphs-test.npz");
-    let arguments = ["--goal", "macs", "--max-drop", "0.3", "--data", &data];
+    let arguments = [
+        "--goal",
+        "macs",
+        "--max-drop",
+        "0.3",
+        "--data",
+        &data,
+        "--only",
+        "deep",
+        "--only",
+        "last",
+    ];
     let (output, report) = search(&folder, &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let pass = &report["passes"][0];
     let drop = number(pass, "/accuracy/top1/original") - number(pass, "/accuracy/top1/rewritten");
     assert!(drop <= 0.003, "{drop}");
-    assert!(number(pass, "/after/macs") < 0.8 * number(pass, "/before/macs"));
+    let weights = |when: &str| number(pass, &format!("/convolution_parameters/{when}"));
+    assert!(weights("after") < 0.8 * weights("before"), "{pass}");
     assert_eq!(report["verdict"]["ok"], true);
 }
 
@@ -109,7 +124,10 @@ fn labels_alone_start_a_search_that_does_not_depend_on_threads() {
 #[test]
 fn a_front_of_networks() {
     let folder = TempDir::new().expect("a folder");
-    let (output, report) = search(&folder, &["--goal", "params", "--pareto", "3"]);
+    let (output, report) = search(
+        &folder,
+        &["--goal", "params", "--pareto", "3", "--only", "deep"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let files = report["front"].as_array().expect("files");
     assert_eq!(files.len(), 3);
@@ -132,7 +150,10 @@ fn a_front_of_networks() {
 #[test]
 fn time_is_measured() {
     let folder = TempDir::new().expect("a folder");
-    let (output, report) = search(&folder, &["--goal", "latency", "--budget", "0.9"]);
+    let (output, report) = search(
+        &folder,
+        &["--goal", "latency", "--budget", "0.9", "--only", "deep"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let timed = report["passes"][0]["sites"]
         .as_array()

@@ -5,15 +5,11 @@ mod small;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
 use compiler::facts::Scope;
 use compiler::model::Model;
-use compiler::onnx::schema::{
-    AttributeProto, AttributeType, DataType, Dimension, DimensionValue, GraphProto, ModelProto,
-    NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
-    ValueInfoProto,
-};
-use compiler::plan::{self, Compilation, Options, PassReport, StridePlace, Width};
+use compiler::onnx::schema::{NodeProto, TensorProto};
+use compiler::plan::{self, Compilation, Options, StridePlace, Width};
+use small::{Layer, followed_by, ints, model, noise, relative, rewrite, run, tensor, value};
 
 #[test]
 fn exact_widths_keep_outputs_borders_included() {

@@ -13,8 +13,11 @@ use crate::ir::NodeId;
 /// Errors of a fit that is worth making, relative to a channel's deviation: so
 /// far from its threshold an output still matters.
 const NOISE: f32 = 0.1;
-/// Patches that are gathered for each of a filter's weights.
-const PATCHES: usize = 100;
+/// Patches that are gathered for each of a filter's weights, and the products
+/// for all filters' moments that this is weighed against.
+const FEWEST: usize = 30;
+const MOST: usize = 400;
+const WORK: usize = 200_000_000_000;
 /// Largest metric a channel (`out · (in · taps)²` numbers) that is held.
 const LARGEST: usize = 1 << 23;
 
@@ -94,7 +97,9 @@ impl Subject {
     /// Patches to take of each of so many samples.
     pub fn patches(&self, samples: usize) -> usize {
         let weights = self.kernel.inp * self.kernel.taps();
-        (PATCHES * weights).div_ceil(samples.max(1))
+        let work = weights * weights * self.kernel.out;
+        let most = (WORK / work.max(1)).clamp(FEWEST * weights, MOST * weights);
+        most.div_ceil(samples.max(1))
     }
 }
 

@@ -9,9 +9,7 @@ use crate::plan::site::{Candidate, ConvSite};
 pub const AUTO_RATIO: f64 = 0.6;
 /// Shares of a layer's parameters that a search tries; a form that saves nothing
 /// is beaten by the layer itself.
-const LADDER: [f64; 12] = [
-    0.08, 0.13, 0.19, 0.25, 0.31, 0.37, 0.43, 0.5, 0.58, 0.67, 0.77, 0.89,
-];
+const LADDER: [f64; 10] = [0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.62, 0.74, 0.88];
 /// Below this many channels between, grouped forms compete.
 const NARROW: usize = 4;
 

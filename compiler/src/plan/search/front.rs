@@ -18,9 +18,9 @@ use crate::fit::{self, Fit, FitError, Moments};
 
 /// A form goes on if somewhere its error is within this factor of the best that
 /// any form reaches at no more weights.
-const WORTH: f64 = 1.2;
+const WORTH: f64 = 1.15;
 /// Widths of a form that run in the first heat.
-const HEAT: usize = 3;
+const HEAT: usize = 2;
 
 /// A layer before its candidates are fitted.
 struct Entry {
@@ -48,9 +48,12 @@ impl Search<'_, '_> {
             })
             .collect();
         self.fit_all(&entries, &first, &mut fitted)?;
+        let plan = &self.compilation.options;
         let second: Vec<Job> = (0..entries.len())
-            .flat_map(|e| {
-                let rest = rest(&entries[e], e, &forms[e], &fitted);
+            .into_par_iter()
+            .flat_map_iter(|e| {
+                let options = fit_options(plan, entries[e].moments.as_ref());
+                let rest = rest(&entries[e], e, &forms[e], &fitted, &options);
                 rest.into_iter().map(move |c| (e, c))
             })
             .collect();
@@ -209,7 +212,7 @@ impl Search<'_, '_> {
                 let entry = &entries[e];
                 let options = fit::Options {
                     starts: 1,
-                    iterations: 6,
+                    iterations: 5,
                     tolerance: 1e-2,
                     polish: 0,
                     ..fit_options(plan, entry.moments.as_ref())
@@ -277,6 +280,7 @@ fn rest(
     e: usize,
     forms: &[Vec<usize>],
     fitted: &HashMap<Job, Arc<Fit>>,
+    options: &fit::Options,
 ) -> Vec<usize> {
     let error = |c: usize| {
         let fit = fitted.get(&(e, c))?;
@@ -295,13 +299,24 @@ fn rest(
         let within = known.iter().filter(|(w, _, _)| *w <= weights);
         within.map(|(_, _, e)| *e).fold(f64::INFINITY, f64::min)
     };
+    // What the form cannot get below, another one already reaches at no more.
+    let beaten = |c: usize| {
+        let offer = &entry.offered[c];
+        let form = &offer.chain.form;
+        let bound = fit::predicted_error(&entry.layer.kernel, form, options).unwrap_or(0.0);
+        let (own, macs) = (parameters(offer), offer.macs[1]);
+        known
+            .iter()
+            .any(|(w, m, e)| *w <= own && *m <= macs && *e <= bound)
+    };
     let mut worth = Vec::new();
     for members in forms {
         let near = members.iter().any(|&c| {
             error(c).is_some_and(|own| own <= WORTH * best(parameters(&entry.offered[c])))
         });
         if near {
-            worth.extend(members.iter().copied().filter(|&c| error(c).is_none()));
+            let open = members.iter().copied().filter(|&c| error(c).is_none());
+            worth.extend(open.filter(|&c| !beaten(c)));
         }
     }
     worth.sort_unstable();
