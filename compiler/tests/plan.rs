@@ -9,7 +9,7 @@ use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::schema::{NodeProto, TensorProto};
 use compiler::plan::{self, Compilation, Options, StridePlace, Width};
-use small::{Layer, followed_by, ints, model, noise, relative, rewrite, run, tensor, value};
+use small::{Layer, followed_by, ints, model, noise, relative, rewrite, run, tensor};
 
 #[test]
 fn exact_widths_keep_outputs_borders_included() {
