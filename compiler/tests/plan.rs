@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use compiler::facts::Scope;
 use compiler::model::Model;
-use compiler::onnx::schema::{NodeProto, TensorProto};
+use compiler::onnx::schema::{DataType, ModelProto, NodeProto, TensorProto};
 use compiler::plan::{self, Compilation, Options, StridePlace, Width};
 use small::{Layer, followed_by, ints, model, noise, relative, rewrite, run, tensor};
 
@@ -35,6 +35,35 @@ fn exact_widths_keep_outputs_borders_included() {
             assert!(error < 1e-5, "{context}: {error}");
         }
     }
+}
+
+/// The width is the smallest that loses nothing: below what is lossless by
+/// construction for any kernel (12 here), and half for twin filters.
+#[test]
+fn exact_widths_are_searched() {
+    let layer = Layer {
+        weights: [4, 3, 5, 5],
+        stride: 1,
+        pads: [2; 4],
+        bias: true,
+    };
+    let width = |proto: ModelProto| {
+        let (after, report) = rewrite(proto.clone(), "5x5-to-3x3", Width::Exact, StridePlace::Last);
+        let site = &report.sites[0];
+        assert!(site.exact, "{site:?}");
+        let error = relative(&run(&proto), &run(&after.to_proto()));
+        assert!(error < 1e-5, "{error}");
+        site.widths[0]
+    };
+    let generic = width(model(&layer));
+    assert!((6..12).contains(&generic), "{generic}");
+    let mut twins = model(&layer);
+    let weights = &mut twins.graph.as_mut().unwrap().initializer[0];
+    let half = noise(2 * 3 * 25, 3);
+    let doubled: Vec<f32> = half.iter().map(|w| 2.0 * w).collect();
+    *weights = tensor("w", &layer.weights, &[half, doubled].concat());
+    let found = width(twins);
+    assert!(found < generic, "{found} {generic}");
 }
 
 /// `model` with one more node reading `y` and these initializers.
@@ -287,4 +316,48 @@ fn what_no_pass_matches_is_written_as_it_was() {
     let (after, report) = rewrite(before.clone(), "5x5-to-3x3", Width::Auto, StridePlace::Last);
     assert!(report.sites.is_empty());
     assert!(after.to_proto() == before);
+}
+
+/// A Pad that adds nothing goes, and the convolution reads what it read.
+#[test]
+fn a_pad_without_pads_goes() {
+    let mut proto = model(&Layer {
+        weights: [2, 3, 3, 3],
+        stride: 1,
+        pads: [1; 4],
+        bias: false,
+    });
+    let expected = run(&proto);
+    let graph = proto.graph.as_mut().unwrap();
+    graph.node[0].input[0] = "padded".into();
+    graph.node.insert(
+        0,
+        NodeProto {
+            name: Some("pad".into()),
+            op_type: Some("Pad".into()),
+            input: vec!["x".into(), "none".into()],
+            output: vec!["padded".into()],
+            ..NodeProto::default()
+        },
+    );
+    graph.initializer.push(TensorProto {
+        name: Some("none".into()),
+        dims: vec![8],
+        data_type: Some(DataType::Int64 as i32),
+        int64_data: vec![0; 8],
+        ..TensorProto::default()
+    });
+    let (after, report) = rewrite(proto, "fold-pad", Width::Auto, StridePlace::Last);
+    assert_eq!(report.sites.len(), 1);
+    let after = after.to_proto();
+    let ops: Vec<&str> = after
+        .graph
+        .as_ref()
+        .unwrap()
+        .node
+        .iter()
+        .filter_map(|n| n.op_type.as_deref())
+        .collect();
+    assert_eq!(ops, ["Conv"]);
+    assert_eq!(run(&after), expected);
 }

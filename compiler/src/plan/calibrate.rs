@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::edit::Edit;
 use super::lang::Term;
-use super::options::{Calibration, Options};
+use super::options::{Calibration, Options, Width};
 use super::prepare::{Choice, Prepared};
 use super::subject::{Subject, Wanted};
 use super::weights::{FitKey, Weights, key};
@@ -81,12 +81,14 @@ impl Compilation<'_> {
             let fitted = match self.cache.get(&content) {
                 Some(fit) => fit.clone(),
                 None => {
+                    // A lossless chain has the weights for its target.
+                    let lossless = self.options.width == Width::Exact;
                     let moments = match self.options.calibration {
-                        Some(calibration) => self
+                        Some(calibration) if !lossless => self
                             .subject(chain, op.site, &kernel, facts)
                             .map(|subject| self.moments(calibration, &subject, rewritten))
                             .transpose()?,
-                        None => None,
+                        _ => None,
                     };
                     let options = fit_options(&self.options, moments.as_ref());
                     let fit =

@@ -74,6 +74,12 @@ pub fn edits(before: &RecExpr<Term>, after: &RecExpr<Term>) -> Vec<Edit> {
     let mut open: Option<Edit> = None;
     while i < a.len() || j < b.len() {
         if i < a.len() && j < b.len() && a[i] == b[j] {
+            // Nodes that go without a trace: the next one is rewritten, as it has
+            // to read what they read.
+            if let Some(edit) = open.as_mut().filter(|e| e.inserted.is_empty()) {
+                edit.removed.end = i + 1;
+                edit.inserted.push(new[j]);
+            }
             found.extend(open.take());
             i += 1;
             j += 1;

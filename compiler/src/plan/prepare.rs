@@ -1,6 +1,7 @@
 //! The chains of a model, saturated, and the term that is chosen for each.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use egg::{AstSize, Extractor, Id, RecExpr};
 
@@ -8,19 +9,23 @@ use super::calibrate;
 use super::edit::{self, Edit};
 use super::extract;
 use super::lang::{Chain, Term};
-use super::options::Shaping;
+use super::options::{Shaping, Width};
 use super::passes::Pass;
 use super::saturate::{Context, Saturated, saturate};
 use super::segment::{self, Segment};
 use super::weights::Weights;
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
-use crate::fit;
+use crate::fit::{self, Kernel};
 use crate::ir::{NodeId, TensorData};
+use crate::ops::Conv;
 
 /// Rivals for kernels of at most this many weights are ranked by a fit, for
 /// larger ones by a bound.
 const FITTED_TO_RANK: usize = 4096;
+/// Kernels of at most this many weights have their lossless width searched; for
+/// larger ones it is the one that is lossless by construction.
+const SEARCHED: usize = 1 << 15;
 
 /// A chain with everything that the passes make of it.
 pub(super) struct Prepared {
@@ -86,6 +91,7 @@ impl Compilation<'_> {
                 shaping,
                 names: &names,
                 at_hand: &at_hand,
+                kernels: self.kernels(&segment, shaping, facts),
             };
             let saturated = saturate(egraph, root, passes, &context);
             prepared.push(Prepared {
@@ -96,6 +102,41 @@ impl Compilation<'_> {
             });
         }
         Ok(prepared)
+    }
+
+    /// The weights of a chain's convolutions, where lossless widths are wanted and
+    /// can be searched in reasonable time.
+    fn kernels(
+        &self,
+        segment: &Segment,
+        shaping: Shaping,
+        facts: &Facts,
+    ) -> HashMap<u32, Arc<Kernel>> {
+        if shaping.width != Width::Exact {
+            return HashMap::new();
+        }
+        let kernel = |&id: &NodeId| {
+            let conv = facts.operator(id)?.downcast::<Conv>()?;
+            let value = self
+                .original
+                .graph
+                .node(id)
+                .inputs
+                .get(1)
+                .copied()
+                .flatten()?;
+            let tensor = facts.value(value).tensor()?;
+            let [out, inp, spatial @ ..] = tensor.shape.as_slice() else {
+                return None;
+            };
+            let groups = usize::try_from(conv.groups).ok()?;
+            let data = tensor.to_f64().filter(|d| d.len() <= SEARCHED)?;
+            Kernel::new(*out, *inp, spatial.to_vec(), groups, data).ok()
+        };
+        let nodes = segment.nodes.iter().enumerate();
+        nodes
+            .filter_map(|(i, id)| Some((u32::try_from(i).ok()?, Arc::new(kernel(id)?))))
+            .collect()
     }
 
     /// The best term of a chain by predicted error, then size.

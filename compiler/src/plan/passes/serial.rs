@@ -171,8 +171,8 @@ fn width(
     }
 }
 
-/// A width that is lossless by construction; the smallest one is searched when
-/// the weights are at hand.
+/// A width that is lossless by construction; where the weights are at hand it is
+/// narrowed to the smallest that is.
 fn lossless(site: &ConvSite, kernels: &[Vec<usize>]) -> usize {
     let shape = crate::fit::Kernel {
         out: site.out,
