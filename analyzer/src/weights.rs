@@ -25,9 +25,6 @@ pub(crate) enum Class {
 /// them.
 pub(crate) fn of_node(graph: &Graph, facts: &Facts, id: NodeId) -> Vec<(Arc<Root>, Class)> {
     let node = graph.node(id);
-    let Some(operator) = facts.operator(id) else {
-        return Vec::new();
-    };
     if is_constant(graph, facts, id) {
         return Vec::new();
     }
@@ -38,7 +35,10 @@ pub(crate) fn of_node(graph: &Graph, facts: &Facts, id: NodeId) -> Vec<(Arc<Root
         if !fact.is_constant() {
             continue;
         }
-        let class = match operator.role(slot) {
+        let Some(role) = facts.role(id, slot) else {
+            continue;
+        };
+        let class = match role {
             Role::Weight | Role::Bias => Class::Parameter,
             Role::Buffer => Class::Buffer,
             Role::Config => continue,

@@ -96,12 +96,11 @@ fn inputs(
     seen: &mut HashSet<String>,
     tasks: &mut Vec<Task>,
 ) {
-    let Some(operator) = facts.operator(id) else {
-        return;
-    };
     for (slot, value) in graph.node(id).inputs.iter().enumerate() {
         let Some(value) = *value else { continue };
-        let role = operator.role(slot);
+        let Some(role) = facts.role(id, slot) else {
+            continue;
+        };
         let fact = facts.value(value);
         let counted = matches!(role, Role::Weight | Role::Bias | Role::Buffer);
         let (true, Some(data)) = (counted, fact.tensor()) else {

@@ -134,11 +134,7 @@ impl Facts {
             };
             self.values.insert(output, fact);
         }
-        // An operator that could not follow its inputs is not asked about outputs
-        // of which only the model's own claims are known.
-        if let Some(operator) = operator
-            && !self.gaps.contains_key(&id)
-        {
+        if let Some(operator) = operator {
             self.operators.insert(id, operator);
         }
         Ok(())
@@ -297,7 +293,19 @@ impl Facts {
     /// The operator of a node, if the tool knows it and it could follow the
     /// node's inputs; else there is a [gap](Self::gap).
     pub fn operator(&self, id: NodeId) -> Option<&dyn Operator> {
-        self.operators.get(&id).map(AsRef::as_ref)
+        // One that could not follow its inputs is not asked about outputs of
+        // which only the model's own claims are known.
+        let followed = !self.gaps.contains_key(&id);
+        self.operators
+            .get(&id)
+            .map(AsRef::as_ref)
+            .filter(|_| followed)
+    }
+
+    /// What an input is to a node, where the tool knows the node's operator,
+    /// whether or not that could follow its inputs.
+    pub fn role(&self, id: NodeId, slot: usize) -> Option<Role> {
+        self.operators.get(&id).map(|o| o.role(slot))
     }
 
     /// Why the outputs of a node are not known.

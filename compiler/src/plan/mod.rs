@@ -12,6 +12,7 @@ mod emit;
 mod extract;
 pub mod lang;
 mod left;
+mod lossless;
 mod options;
 mod passage;
 mod passes;

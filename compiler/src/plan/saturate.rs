@@ -7,10 +7,11 @@ use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Sub
 
 use super::extract;
 use super::lang::{Chain, EGraph, Knowledge, OpKey, Term};
+use super::lossless::Lossless;
 use super::options::{Options, Shaping};
 use super::passes::{Pass, Rule};
 use super::site::{Candidate, ConvSite};
-use crate::fit::{self, Kernel};
+use crate::fit::Kernel;
 use crate::ops::Conv;
 
 /// Bounds of a run: by size and iterations, never by the clock, so that a run
@@ -46,7 +47,6 @@ pub struct Offered {
 }
 
 /// Everything that rewriting a chain depends on.
-#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Options of the run.
     pub options: &'a Options<'a>,
@@ -223,8 +223,7 @@ fn factorizer(
     let calibrated = context.options.calibration.is_some();
     let at_hand: Vec<bool> = context.at_hand.to_vec();
     let (notes, allowed) = (notes.clone(), allowed.clone());
-    let kernels = context.kernels.clone();
-    let known: Mutex<HashMap<String, Option<usize>>> = Mutex::default();
+    let lossless = Lossless::new(context.kernels.clone());
     Box::new(move |egraph, key, children| {
         let Rule::Factorize(offer) = pass.rule else {
             return Vec::new();
@@ -261,9 +260,7 @@ fn factorizer(
                 let mut ids = Vec::new();
                 let own = extract::macs(egraph, key, children);
                 for mut candidate in candidates {
-                    if let Some(kernel) = kernels.get(&key.site) {
-                        narrow(&mut candidate, kernel, &known);
-                    }
+                    lossless.narrow(key.site, &mut candidate);
                     let chain = Chain::new(candidate.form.clone(), site.groups);
                     let weights = match candidate.border.as_slice() {
                         [] => site.inputs[1],
@@ -305,41 +302,6 @@ fn factorizer(
             }
         }
     })
-}
-
-/// Makes the middle as narrow as a lossless chain allows. The width is searched
-/// for the convolution's own weights: a fold that scales output channels does not
-/// change it.
-fn narrow(
-    candidate: &mut Candidate,
-    kernel: &Kernel,
-    known: &Mutex<HashMap<String, Option<usize>>>,
-) {
-    let form = candidate.form.clone();
-    let Some(widest) = form.factors.first().map(|f| f.width) else {
-        return;
-    };
-    let at = |width: usize| {
-        let mut form = form.clone();
-        let middle = form.factors.len() - 1;
-        form.factors[..middle]
-            .iter_mut()
-            .for_each(|f| f.width = width);
-        form.check(kernel).is_ok().then_some(form)
-    };
-    let label = format!("{} {form:?}", kernel.data.len());
-    let found = known.lock().ok().and_then(|k| k.get(&label).copied());
-    let width = found.unwrap_or_else(|| {
-        let found = fit::factorize_exact(kernel, widest, at, &fit::Options::default());
-        let width = found.ok().flatten().map(|(width, _)| width);
-        if let Ok(mut known) = known.lock() {
-            known.insert(label, width);
-        }
-        width
-    });
-    if let Some(form) = width.and_then(at) {
-        candidate.form = form;
-    }
 }
 
 /// Whether all constants that a weight term is made of have their data.
