@@ -25,7 +25,7 @@ CALIBRATION = {
 # original itself, as after candy's normalizations and in yunet's outputs near
 # zero, a rewritten model may differ by so many times as much.
 TOLERANCE = 1e-4
-TIMES_ORIGINAL = 10
+TIMES_ORIGINAL = 4
 # ONNX dropped these long ago: the checker does not know them, onnxruntime does.
 EXPERIMENTAL = {"ImageScaler", "Crop", "Affine"}
 
