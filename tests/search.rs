@@ -112,7 +112,7 @@ fn labels_alone_start_a_search_that_does_not_depend_on_threads() {
         let folder = TempDir::new().expect("a folder");
         let (output, report) = search(
             &folder,
-            &["--data", &data, "--samples", "500", "--threads", threads],
+            &["--data", &data, "--samples", "200", "--threads", threads],
         );
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(report["passes"][0]["pass"], "goal params");
@@ -222,4 +222,68 @@ fn a_layer_that_cannot_be_written_smaller_is_kept() {
         .iter()
         .filter(|s| s["reason"].as_str().is_some_and(|r| r.contains("kept")));
     assert!(kept.count() > 0, "{skipped:?}");
+}
+
+/// What `cargo bench --bench quality` shows, less a margin: share of the
+/// convolutions' weights, least top-1 and agreement in percent.
+#[test]
+fn trained_models_keep_their_accuracy() {
+    let mnist = ("mnist.onnx", ["mnist-calib.npz", "mnist-test.npz"], &[][..]);
+    let scaled = &["--scale", "1/127.5", "--mean", "1"][..];
+    let cifar = (
+        "cifar10_cnn.onnx",
+        ["cifar10-calib.npz", "cifar10-test.npz"],
+        scaled,
+    );
+    for ((model, samples, preprocess), budget, top1, agreement) in [
+        (mnist, "0.55", 98.8, 99.65),
+        (mnist, "0.3", 98.3, 99.0),
+        (cifar, "0.55", 62.3, 92.5),
+    ] {
+        let files = [model, samples[0], samples[1]].map(corpus);
+        let [Some(path), Some(calib), Some(test)] = files else {
+            return;
+        };
+        let folder = TempDir::new().expect("a folder");
+        let report = within(&folder, "report.json");
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        let (path, calib, test) = (text(&path), text(&calib), text(&test));
+        let fixed = [
+            "factorize",
+            &path,
+            "--dry-run",
+            "--goal",
+            "params",
+            "--budget",
+            budget,
+            "--calibrate",
+            &calib,
+            "--calibration-samples",
+            "1000",
+            "--data",
+            &test,
+            "--report",
+            &report,
+        ];
+        let output = run([&fixed[..], preprocess].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let report = std::fs::read_to_string(&report).expect("a report");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        let pass = &report["passes"][0];
+        let weights = |when: &str| number(pass, &format!("/convolution_parameters/{when}"));
+        let share: f64 = budget.parse().expect("a number");
+        // Biases are not in the budget.
+        assert!(
+            weights("after") <= 1.02 * share * weights("before"),
+            "{model} {budget}"
+        );
+        let (got, agreed) = (
+            100.0 * number(pass, "/accuracy/top1/rewritten"),
+            100.0 * number(pass, "/accuracy/agreement"),
+        );
+        assert!(
+            got >= top1 && agreed >= agreement,
+            "{model} {budget}: {got} {agreed}"
+        );
+    }
 }
