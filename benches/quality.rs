@@ -1,6 +1,6 @@
 //! What a search reaches without training, at several budgets, beside the goal
-//! and beside two usual peers fitted to the weights alone: Tucker-2 (1x1, k x k,
-//! 1x1) and separable kernels (k x 1, 1 x k).
+//! and beside single forms fitted to the weights alone, every layer at the same
+//! share: 1x1, k x k, 1x1 of one width, and k x 1, 1 x k.
 //!
 //! `cargo bench --bench quality`, with the corpus where `CONVFOLD_CORPUS` says.
 #![allow(missing_docs)]
@@ -98,7 +98,7 @@ fn main() {
     println!("top-1 / agreement in percent");
     println!(
         "{:18} {:>6} {:>15} {:>15} {:>8} {:>8} {:>15} {:>15}",
-        "model", "budget", "goal", "search", "kept", "seconds", "Tucker-2", "separable"
+        "model", "budget", "goal", "search", "kept", "seconds", "bottleneck", "separable"
     );
     for case in &CASES {
         for &(budget, top1, agreement) in case.budgets {
