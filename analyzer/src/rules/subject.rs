@@ -8,10 +8,18 @@ use compiler::ops::{Conv, Operator, Window};
 
 use super::Rule;
 use crate::config::Settings;
+use crate::diagnostic::Draft;
 use crate::figures::Figures;
 use crate::information::WeightReport;
+use crate::number::Count;
 use crate::report::{Analysis, Layer};
 use crate::study::Study;
+use crate::units;
+
+/// A count for one sample, where the batch is open.
+fn at_one(count: &Count) -> Option<f64> {
+    Count(count.0.substitute(&|_| Some(1))).approximate()
+}
 
 /// A model with its analysis and what the project wants of it.
 pub struct Subject<'a> {
@@ -84,15 +92,26 @@ impl<'a> Subject<'a> {
     /// The share of the model's MACs that a layer takes, where both are known
     /// (or are multiples of one symbol).
     pub fn share(&self, layer: &Layer) -> Option<f64> {
-        let at_one = |count: &crate::Count| {
-            let number = count.0.substitute(&|_| Some(1));
-            crate::Count(number).approximate()
-        };
         let (own, all) = (
             at_one(layer.macs.as_ref()?)?,
             at_one(&self.analysis.totals.macs)?,
         );
         (all > 0.0).then_some(own / all)
+    }
+
+    /// A node that a convolution could take in: why, and what it costs apart.
+    pub fn foldable(&self, id: NodeId, conv: NodeId, why: &str) -> Draft {
+        let (name, conv) = (self.graph().node_name(id), self.graph().node_name(conv));
+        let bytes = self.layer(&name).and_then(|l| l.bytes.as_ref());
+        let cost = bytes.and_then(at_one).filter(|b| *b > 0.0);
+        let cost = cost.map_or(String::new(), |b| {
+            format!(", and reads and writes {} for it", units::bytes(b))
+        });
+        Draft::at(&name, format!("{why}{cost}"))
+            .help("`convfold lint --fix` or `convfold fold` folds it exactly")
+            .fix(name.clone())
+            .with("convolution", conv)
+            .with("bytes", bytes)
     }
 
     /// The operator of a node as one type.

@@ -5,7 +5,6 @@ use compiler::ops::{BatchNormalization, Conv};
 use super::subject::Subject;
 use super::{Check, Rule};
 use crate::diagnostic::{Draft, Severity};
-use crate::units;
 
 pub(super) const RULE: Rule = Rule {
     code: "CF010",
@@ -44,23 +43,10 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         if subject.operator::<Conv>(conv).is_none() || !fixed {
             continue;
         }
-        let node = graph.node_name(id);
-        let bytes = subject.layer(&node).and_then(|l| l.bytes.as_ref());
-        // One sample's worth where the batch is open.
-        let one = bytes.and_then(|b| crate::Count(b.0.substitute(&|_| Some(1))).approximate());
-        let cost = one.filter(|b| *b > 0.0).map_or(String::new(), |b| {
-            format!(", and reads and writes {} for it", units::bytes(b))
-        });
-        let message = format!(
-            "follows the convolution \"{}\" and could be part of its weights{cost}",
+        let why = format!(
+            "follows the convolution \"{}\" and could be part of its weights",
             graph.node_name(conv)
         );
-        drafts.push(
-            Draft::at(&node, message)
-                .help("`convfold lint --fix` or `convfold fold` folds it exactly")
-                .fix(node.clone())
-                .with("convolution", graph.node_name(conv))
-                .with("bytes", bytes),
-        );
+        drafts.push(subject.foldable(id, conv, &why));
     }
 }

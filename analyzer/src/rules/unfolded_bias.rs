@@ -6,7 +6,6 @@ use compiler::ops::Conv;
 use super::subject::Subject;
 use super::{Check, Rule};
 use crate::diagnostic::{Draft, Severity};
-use crate::units;
 
 pub(super) const RULE: Rule = Rule {
     code: "CF030",
@@ -38,23 +37,11 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         if subject.operator::<Conv>(conv).is_none() {
             continue;
         }
-        let name = graph.node_name(id);
-        let bytes = subject.layer(&name).and_then(|l| l.bytes.as_ref());
-        let one = bytes.and_then(|b| crate::Count(b.0.substitute(&|_| Some(1))).approximate());
-        let cost = one.filter(|b| *b > 0.0).map_or(String::new(), |b| {
-            format!(", and reads and writes {} for it", units::bytes(b))
-        });
-        let message = format!(
-            "adds one constant a channel to the convolution \"{}\" and could be its bias{cost}",
+        let why = format!(
+            "adds one constant a channel to the convolution \"{}\" and could be its bias",
             graph.node_name(conv)
         );
-        drafts.push(
-            Draft::at(&name, message)
-                .help("`convfold lint --fix` or `convfold fold` folds it exactly")
-                .fix(name.clone())
-                .with("convolution", graph.node_name(conv))
-                .with("bytes", bytes),
-        );
+        drafts.push(subject.foldable(id, conv, &why));
     }
 }
 
