@@ -17,6 +17,7 @@ from oracles import (  # noqa: E402
     licences,
     lint,
     macs,
+    peers,
     perturbation,
     random_graphs,
     roundtrip,
@@ -35,6 +36,7 @@ ORACLES = [
     exports,
     random_graphs,
     lint,
+    peers,
 ]
 
 

@@ -3,6 +3,7 @@
 //! share: 1x1, k x k, 1x1 of one width, and k x 1, 1 x k.
 //!
 //! `cargo bench --bench quality`, with the corpus where `CONVFOLD_CORPUS` says.
+//! `.ci/peers.py` compares with Tucker-2 and SVD-separable, all run in onnxruntime.
 #![allow(missing_docs)]
 
 use std::path::{Path, PathBuf};
