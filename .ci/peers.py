@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--slow", action="store_true", help="the large models too")
     parser.add_argument("--only", help="cases whose name begins so, slow or not")
     parser.add_argument("--crops", type=int, default=40, help="to calibrate squeezenet on")
+    parser.add_argument("--smallest", type=float, default=0.4, help="crop, as a share of the side")
     parser.add_argument("--no-peers", action="store_true", help="convfold alone")
     arguments = parser.parse_args()
     columns = [form.name for form in forms.FORMS]
@@ -33,7 +34,7 @@ def main():
         context = Context(
             arguments.convfold, "", "", arguments.corpus, pathlib.Path(scratch), Tally()
         )
-        for case in quality.cases(arguments.crops):
+        for case in quality.cases(arguments.crops, smallest_crop=arguments.smallest):
             asked = arguments.only
             if not (case.name.startswith(asked) if asked else arguments.slow or not case.slow):
                 continue

@@ -189,16 +189,16 @@ def enlarged(image, _):
     return image[:, index][:, :, index][None]
 
 
-def crops(calibration, test):
-    """Crops at random places, of 0.4 to 1 of the side, half of them mirrored; as squeezenet
-    takes them."""
+def crops(calibration, test, smallest):
+    """Crops at random places, of that share of the side and more, half of them mirrored; as
+    squeezenet takes them."""
 
     def cut(image, part):
         random = numpy.random.default_rng(part)
         mean = numpy.array([103.939, 116.779, 123.68])[:, None, None]
         made = []
         for _ in range((calibration, test)[part]):
-            side = image.shape[1] * random.uniform(0.4, 1.0)
+            side = image.shape[1] * random.uniform(smallest, 1.0)
             top, left = random.uniform(0, image.shape[1] - side, 2)
             crop = resized(image, 224, top, left, side)
             crop = crop[:, :, ::-1] if random.random() < 0.5 else crop
@@ -213,7 +213,7 @@ def large(_, shape):
     return max(shape[2:]) >= 5
 
 
-def cases(calibration_crops=40, test_crops=200):
+def cases(calibration_crops=40, test_crops=200, smallest_crop=0.4):
     """All of them."""
     mnist = Case("mnist", "mnist.onnx", [0.55, 0.43, 0.30], large, [], labelled("mnist"))
     scaled = labelled(
@@ -233,7 +233,7 @@ def cases(calibration_crops=40, test_crops=200):
     squeezenet = Case(
         "squeezenet", "squeezenet.onnx", [0.95, 0.83],
         lambda node, shape: shape[2] == 3 and node.output[0] != "conv1_1", ["--skip", "conv1_1"],
-        photos(crops(calibration_crops, test_crops)), slow=True, trials=0,
+        photos(crops(calibration_crops, test_crops, smallest_crop)), slow=True, trials=0,
     )  # fmt: skip
     twos = dataclasses.replace(
         squeezenet, name="squeezenet, two 2x2",
