@@ -55,7 +55,7 @@ def main():
 
 def row(model, budget, ours, told, seconds, *peers):
     """A line of the table."""
-    peers = "".join(f"{p or '-'!s:>25}" for p in map(str, peers))
+    peers = "".join(f"{'-' if p is None else str(p):>25}" for p in peers)
     return f"{model:20}{budget:>7}{ours!s:>25}{told:>16}{seconds:>8}{peers}"
 
 
