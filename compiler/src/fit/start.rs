@@ -175,11 +175,10 @@ fn roots(m: &Matrix) -> Result<(Matrix, Matrix), FitError> {
     let (values, vectors) = eigen(m)?;
     let floor = values.last().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE) * 1e-9;
     let scaled = |power: f64| {
+        let factors: Vec<f64> = values.iter().map(|e| e.max(floor).powf(power)).collect();
         let mut columns = vectors.clone();
         for row in columns.data.chunks_exact_mut(m.cols) {
-            row.iter_mut()
-                .zip(&values)
-                .for_each(|(v, e)| *v *= e.max(floor).powf(power));
+            row.iter_mut().zip(&factors).for_each(|(v, f)| *v *= f);
         }
         mul(columns.view(), vectors.t())
     };

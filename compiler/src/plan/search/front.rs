@@ -16,9 +16,11 @@ use super::super::weights::{FitKey, Weights, key};
 use super::{Fits, Goal, Layer, Offer, PlanError, Search, extracted, timing};
 use crate::fit::{self, Fit, FitError, Moments};
 
-/// A form goes on if somewhere its error is within this factor of the best that
-/// any form reaches at no more weights.
-const WORTH: f64 = 1.15;
+/// A candidate is fitted if its expected error is within this factor of the best
+/// expected at no more cost.
+const WORTH: f64 = 1.05;
+/// Errors below are none.
+const LOSSLESS: f64 = 1e-6;
 /// Widths of a form that run in the first heat.
 const HEAT: usize = 2;
 
@@ -48,12 +50,12 @@ impl Search<'_, '_> {
             })
             .collect();
         self.fit_all(&entries, &first, &mut fitted)?;
-        let plan = &self.compilation.options;
+        let (plan, goal) = (&self.compilation.options, self.goal);
         let second: Vec<Job> = (0..entries.len())
             .into_par_iter()
             .flat_map_iter(|e| {
                 let options = fit_options(plan, entries[e].moments.as_ref());
-                let rest = rest(&entries[e], e, &forms[e], &fitted, &options);
+                let rest = rest(&entries[e], e, &forms[e], &fitted, goal, &options);
                 rest.into_iter().map(move |c| (e, c))
             })
             .collect();
@@ -234,6 +236,15 @@ impl Search<'_, '_> {
     }
 }
 
+/// What a candidate costs before anything is timed.
+fn cost(offered: &Offered, goal: Goal) -> f64 {
+    #[allow(clippy::cast_precision_loss)]
+    match goal {
+        Goal::Parameters => parameters(offered) as f64,
+        Goal::Macs | Goal::Latency => offered.macs[1],
+    }
+}
+
 fn parameters(offered: &Offered) -> usize {
     let site = &offered.site;
     offered.chain.form.parameters(site.inp * site.groups)
@@ -273,54 +284,65 @@ fn heat(members: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// Candidates that are worth a fit after the first heat: of forms that were near
-/// the best somewhere, and not certain to be beaten.
+/// Candidates that are worth a fit after the first heat: those that, by what
+/// their form lost at other widths, come near the best at no more cost, and that
+/// are not certain to be beaten.
 fn rest(
     entry: &Entry,
     e: usize,
     forms: &[Vec<usize>],
     fitted: &HashMap<Job, Arc<Fit>>,
+    goal: Goal,
     options: &fit::Options,
 ) -> Vec<usize> {
-    let error = |c: usize| {
+    let cost = |c: usize| cost(&entry.offered[c], goal);
+    let known = |c: usize| {
         let fit = fitted.get(&(e, c))?;
-        Some(fit.output_error.unwrap_or(fit.weight_error))
+        Some((cost(c), fit.output_error.unwrap_or(fit.weight_error)))
     };
-    let known: Vec<(usize, f64, f64)> = (0..entry.offered.len())
-        .filter_map(|c| {
-            Some((
-                parameters(&entry.offered[c]),
-                entry.offered[c].macs[1],
-                error(c)?,
-            ))
-        })
+    let mut expected: Vec<(usize, f64)> = Vec::new();
+    for members in forms {
+        let heat: Vec<(f64, f64)> = members.iter().filter_map(|&c| known(c)).collect();
+        let open = members.iter().filter(|&&c| known(c).is_none());
+        expected.extend(open.filter_map(|&c| Some((c, between(&heat, cost(c))?))));
+    }
+    let run: Vec<(usize, f64)> = (0..entry.offered.len())
+        .filter_map(|c| Some((c, known(c)?.1)))
         .collect();
-    let best = |weights: usize| {
-        let within = known.iter().filter(|(w, _, _)| *w <= weights);
-        within.map(|(_, _, e)| *e).fold(f64::INFINITY, f64::min)
+    let best = |most: f64| {
+        let within = run
+            .iter()
+            .chain(&expected)
+            .filter(|(c, _)| cost(*c) <= most);
+        within.map(|(_, e)| *e).fold(f64::INFINITY, f64::min)
     };
     // What the form cannot get below, another one already reaches at no more.
     let beaten = |c: usize| {
         let offer = &entry.offered[c];
         let form = &offer.chain.form;
         let bound = fit::predicted_error(&entry.layer.kernel, form, options).unwrap_or(0.0);
-        let (own, macs) = (parameters(offer), offer.macs[1]);
-        known
-            .iter()
-            .any(|(w, m, e)| *w <= own && *m <= macs && *e <= bound)
+        let within = |o: usize| {
+            let other = &entry.offered[o];
+            parameters(other) <= parameters(offer) && other.macs[1] <= offer.macs[1]
+        };
+        run.iter().any(|&(o, error)| error <= bound && within(o))
     };
-    let mut worth = Vec::new();
-    for members in forms {
-        let near = members.iter().any(|&c| {
-            error(c).is_some_and(|own| own <= WORTH * best(parameters(&entry.offered[c])))
-        });
-        if near {
-            let open = members.iter().copied().filter(|&c| error(c).is_none());
-            worth.extend(open.filter(|&c| !beaten(c)));
-        }
-    }
+    let mut worth: Vec<usize> = expected
+        .iter()
+        .filter(|(c, error)| *error <= WORTH * best(cost(*c)) && !beaten(*c))
+        .map(|(c, _)| *c)
+        .collect();
     worth.sort_unstable();
     worth
+}
+
+/// The error at some cost, on the line through the first and the last of these
+/// (cost, error) of one form: its logarithm falls about evenly with the cost.
+fn between(heat: &[(f64, f64)], cost: f64) -> Option<f64> {
+    let (&(c0, e0), &(c1, e1)) = (heat.first()?, heat.last()?);
+    let (l0, l1) = (e0.max(LOSSLESS).ln(), e1.max(LOSSLESS).ln());
+    let slope = if c1 > c0 { (l1 - l0) / (c1 - c0) } else { 0.0 };
+    Some((l0 + slope * (cost - c0)).exp())
 }
 
 /// Keeps the first offer (the layer as it is) and those of the others that cost
