@@ -2,12 +2,17 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::{Fits, PlanError, Search, Source};
+use super::{Fits, Offer, PlanError, Search, Source};
 use crate::model::Model;
 
-/// Share of a layer's output that the probe loses: large enough to be seen above
-/// rounding, small enough that the network still does what it did.
+/// Root of the share of a layer's output that the first probe loses: large enough
+/// to be seen above rounding.
 const PROBE: f64 = 0.1;
+/// Share of the network's outputs that a probe may lose: beyond it the loss no
+/// longer grows as the layer's does, and a finer probe is taken.
+const FINE: f64 = 0.01;
+/// Probes a layer.
+const PROBES: usize = 4;
 
 /// What the outputs of a model were, by place and batch.
 type Outputs = Vec<Vec<Vec<f32>>>;
@@ -25,20 +30,26 @@ impl Search<'_, '_> {
             self.compilation.stop_if_cancelled()?;
             let layer = &self.layers[l];
             (self.compilation.options.progress)(l, total, &layer.node);
-            let near = (1..layer.offers.len()).min_by(|&a, &b| {
-                let far = |i: usize| (layer.offers[i].error.max(1e-9) / PROBE).ln().abs();
-                far(a).total_cmp(&far(b))
-            });
-            let Some(probe) = near else {
-                continue;
-            };
-            let error = layer.offers[probe].error;
-            let mut picks = vec![None; total];
-            picks[l] = Some(probe);
-            let (model, _) = self.realize(&picks, &Source::Known(fits))?;
-            let lost = loss(&before, &self.outputs(&model)?);
-            if error > 0.0 {
-                self.layers[l].sensitivity = lost / (error * error);
+            let mut aim = PROBE;
+            let mut tried = None;
+            for _ in 0..PROBES {
+                let probe = nearest(&self.layers[l].offers, aim);
+                if probe.is_none() || probe == tried {
+                    break;
+                }
+                tried = probe;
+                let mut picks = vec![None; total];
+                picks[l] = probe;
+                let (model, _) = self.realize(&picks, &Source::Known(fits))?;
+                let lost = loss(&before, &self.outputs(&model)?);
+                let error = probe.map_or(0.0, |p| self.layers[l].offers[p].error);
+                if error > 0.0 {
+                    self.layers[l].sensitivity = lost / (error * error);
+                }
+                if lost <= FINE {
+                    break;
+                }
+                aim = error * (FINE / 2.0 / lost).sqrt();
             }
         }
         Ok(())
@@ -61,6 +72,12 @@ impl Search<'_, '_> {
         }
         Ok(outputs)
     }
+}
+
+/// The offer whose error is nearest to `aim`.
+fn nearest(offers: &[Offer], aim: f64) -> Option<usize> {
+    let far = |i: usize| (offers[i].error.max(1e-9) / aim).ln().abs();
+    (1..offers.len()).min_by(|&a, &b| far(a).total_cmp(&far(b)))
 }
 
 /// Share of the outputs' variance that is lost, the mean over the outputs.
