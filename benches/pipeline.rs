@@ -11,7 +11,7 @@ use bytes::Bytes;
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx;
-use compiler::plan::{self, Compilation, Options, StridePlace, Width};
+use compiler::plan::{self, Compilation, Options};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -33,16 +33,7 @@ fn model() -> Model {
 }
 
 fn rewrite(model: Model, pass: &str) -> Model {
-    let options = Options {
-        width: Width::Auto,
-        stride: StridePlace::Last,
-        only: &[],
-        skip: &[],
-        calibration: None,
-        explain: false,
-        cancel: &NEVER,
-        progress: &|_, _, _| {},
-    };
+    let options = Options::new(&NEVER);
     let mut compilation = Compilation::new(model, options, Scope::default());
     compilation
         .run(plan::find(pass).expect("a pass"))

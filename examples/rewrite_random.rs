@@ -17,7 +17,7 @@ use anyhow::{Context, bail, ensure};
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::encode;
-use compiler::plan::{Compilation, Options, PASSES, Pass, StridePlace, Width};
+use compiler::plan::{Compilation, Options, PASSES, Pass};
 use netbuilder::random;
 use runtime::{Array, Session};
 use serde_json::json;
@@ -63,17 +63,7 @@ fn one(folder: &Path, seed: u64, pass: &'static Pass) -> anyhow::Result<bool> {
     let file = |suffix: &str| folder.join(format!("{name}{suffix}"));
     let model = Model::from_proto(original.clone(), &file(".onnx"))?;
     let never = AtomicBool::new(false);
-    let options = Options {
-        width: Width::default(),
-        stride: StridePlace::default(),
-        only: &[],
-        skip: &[],
-        calibration: None,
-        explain: false,
-        cancel: &never,
-        progress: &|_, _, _| {},
-    };
-    let mut compilation = Compilation::new(model, options, Scope::default());
+    let mut compilation = Compilation::new(model, Options::new(&never), Scope::default());
     let report = compilation.run(pass).with_context(|| name.clone())?;
     if report.sites.is_empty() {
         return Ok(false);

@@ -435,3 +435,53 @@ fn cifar10_keeps_its_accuracy_at_40_percent_fewer() {
     assert!(share_left(&report) <= 0.6, "{}", share_left(&report));
     assert!(top1_drop(&report) <= 1.5, "{}", top1_drop(&report));
 }
+
+#[test]
+fn rectifiers_between_start_open_and_want_training() {
+    let place = Place::new();
+    let images = place.path("images.npz");
+    let refused = run([
+        "factorize",
+        &place.path("model.onnx"),
+        "--dry-run",
+        "--between",
+        "relu",
+    ]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("--calibrate"),
+        "{}",
+        stderr(&refused)
+    );
+
+    let fitted = ["--pass", "5x5-to-3x3", "--calibrate", &images];
+    let (output, _) = place.factorize(&fitted);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    std::fs::rename(place.path("out.onnx"), place.path("linear.onnx")).expect("renamed");
+    let (output, report) = place.factorize(&[&fitted[..], &["--between", "relu"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let site = &report["passes"][0]["sites"][0];
+    assert_eq!(site["to"], serde_json::json!(["3x3", "Relu", "3x3"]));
+    assert_eq!(site["exact"], false);
+    assert!(
+        site["why"].as_str().is_some_and(|w| w.contains("train")),
+        "{site}"
+    );
+
+    let relus = |model: &str| {
+        let drawn = run(["graph", &place.path(model), "--format", "dot"]);
+        stdout(&drawn).matches("Relu").count()
+    };
+    assert!(relus("out.onnx") > relus("linear.onnx"));
+    // On what calibrated, nothing is cut off.
+    let verified = run([
+        "verify",
+        &place.path("linear.onnx"),
+        &place.path("out.onnx"),
+        "--data",
+        &images,
+        "--max-error",
+        "1e-5",
+    ]);
+    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
+}

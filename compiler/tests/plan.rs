@@ -119,13 +119,7 @@ fn batchnorm_folds_and_combines_with_a_factorization() {
             let never = AtomicBool::new(false);
             let options = Options {
                 width: Width::Exact,
-                stride: StridePlace::Last,
-                only: &[],
-                skip: &[],
-                calibration: None,
-                explain: false,
-                cancel: &never,
-                progress: &|_, _, _| {},
+                ..Options::new(&never)
             };
             let model = Model::from_proto(before.clone(), Path::new("test.onnx")).unwrap();
             let mut compilation = Compilation::new(model, options, Scope::default());

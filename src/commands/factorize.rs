@@ -119,11 +119,18 @@ enum Between {
     /// Nothing: the factors can equal the original
     #[default]
     None,
+    /// Rectifiers that start open, for networks that are trained again
+    Relu,
 }
 
 impl Factorize {
     pub(super) fn run(&self, terminal: &Terminal) -> anyhow::Result<Verdict> {
-        let Between::None = self.between;
+        if self.between == Between::Relu && self.calibrate.is_none() {
+            bail!(
+                "--between relu opens the rectifiers for what samples make of the maps between; \
+                 give --calibrate FILE"
+            );
+        }
         let report = self.report_format()?;
         if self.thresholds.any() && self.data.is_none() {
             bail!("--max-drop and --max-error are measured on samples; give --data FILE");
@@ -157,6 +164,10 @@ impl Factorize {
             aim,
             options: Options {
                 width: self.width,
+                between: match self.between {
+                    Between::None => plan::Between::Nothing,
+                    Between::Relu => plan::Between::Relu,
+                },
                 stride: self.stride,
                 only: &self.only,
                 skip: &self.skip,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use compiler::plan::{Options, PASSES, StridePlace, Width};
+use compiler::plan::{Options, PASSES};
 use runtime::Limits;
 
 use super::{Verdict, factorize};
@@ -48,14 +48,9 @@ impl Fold {
             source,
             aim: Aim::Passes(PASSES.iter().filter(|p| p.exact).collect()),
             options: Options {
-                width: Width::default(),
-                stride: StridePlace::default(),
                 only: &self.only,
                 skip: &self.skip,
-                calibration: None,
-                explain: false,
-                cancel: interrupt::flag(),
-                progress: &|_, _, _| {},
+                ..Options::new(interrupt::flag())
             },
             data: None,
             limits: Limits::default(),

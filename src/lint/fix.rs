@@ -6,7 +6,7 @@ use analyzer::{Finding, Settings, rules};
 use compiler::facts::Scope;
 use compiler::ir::TensorData;
 use compiler::onnx::{self, WriteOptions};
-use compiler::plan::{Compilation, Options, PASSES, Pass, StridePlace, Width};
+use compiler::plan::{Compilation, Options, PASSES, Pass};
 
 use super::places::Place;
 use crate::source::{Source, Weights};
@@ -117,14 +117,8 @@ fn rewrite(
         ..Scope::default()
     };
     let options = Options {
-        width: Width::default(),
-        stride: StridePlace::default(),
         only: &repair.nodes,
-        skip: &[],
-        calibration: None,
-        explain: false,
-        cancel: interrupt::flag(),
-        progress: &|_, _, _| {},
+        ..Options::new(interrupt::flag())
     };
     let mut compilation = Compilation::new(model, options, scope);
     let mut passes = Vec::new();

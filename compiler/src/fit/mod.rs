@@ -14,6 +14,7 @@
 //!   the weights an error in the layer's output.
 //! - [`factorize`] fits; [`factorize_exact`] searches the smallest lossless
 //!   width; [`predicted_error`] bounds from below what a form can reach.
+//! - [`refit`] fits a kernel that stays to what its input has become.
 
 mod compose;
 mod curvature;
@@ -30,6 +31,7 @@ mod moments;
 mod patches;
 mod predict;
 mod problem;
+mod refit;
 mod regression;
 mod report;
 mod rng;
@@ -47,3 +49,4 @@ pub use kernel::Kernel;
 pub use moments::Moments;
 pub use patches::Window;
 pub use predict::predicted_error;
+pub use refit::{Refit, refit};

@@ -108,7 +108,7 @@ fn own_metric(
 }
 
 /// `W + (C_yx − W·Σ)·(Σ + damping)⁻¹`: the best kernel, drawn towards `prior`.
-fn regress(
+pub(super) fn regress(
     cross: &Matrix,
     prior: &Matrix,
     covariance: &Matrix,

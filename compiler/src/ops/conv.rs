@@ -1,7 +1,7 @@
 //! Convolution: `Conv` (opset 1 on).
 
 use super::window::WindowAttrs;
-use super::{Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
+use super::{Affine, Cost, Cx, Gap, Operator, Path, Reach, Role, Window, same_type};
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, Expr, Node};
 
@@ -108,6 +108,13 @@ impl Operator for Conv {
 
     fn window(&self, cx: &Cx) -> Option<Window> {
         window_of(&self.window, cx, 0, 1).ok()
+    }
+
+    fn affine(&self, _cx: &Cx) -> Option<Affine> {
+        (self.groups == 1).then_some(Affine {
+            inputs_first: false,
+            biased: "Conv",
+        })
     }
 
     fn emit(&self) -> Attrs {

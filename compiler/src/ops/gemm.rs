@@ -3,7 +3,7 @@
 
 use super::reach::broadcast_path;
 use super::{
-    AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, same_type, type_of,
+    Affine, AxisReach, Cost, Cx, Gap, Map, Operator, Outside, Path, Reach, Role, same_type, type_of,
 };
 use crate::facts::Fact;
 use crate::ir::{Attr, Attrs, DataType, Node, Shape};
@@ -145,6 +145,15 @@ impl Operator for Gemm {
             s if s == c => Role::Bias,
             _ => Role::Config,
         }
+    }
+
+    #[allow(clippy::float_cmp)]
+    fn affine(&self, _cx: &Cx) -> Option<Affine> {
+        let plain = self.form == Form::Plain && !self.trans_a;
+        (plain && self.alpha == 1.0 && self.beta == 1.0).then_some(Affine {
+            inputs_first: !self.trans_b,
+            biased: "Gemm",
+        })
     }
 
     fn emit(&self) -> Attrs {

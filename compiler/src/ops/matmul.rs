@@ -1,6 +1,6 @@
 //! `MatMul` (opset 1 on) and its integer, quantized and fused forms.
 
-use super::{AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, type_of};
+use super::{Affine, AxisReach, Cost, Cx, Gap, Map, Operator, Path, Reach, Role, type_of};
 use crate::facts::Fact;
 use crate::ir::{DataType, Expr, Node, Shape};
 
@@ -194,6 +194,16 @@ impl Operator for MatMul {
         paths[self.form.a] = path(&a, true);
         paths[self.form.b] = path(&b, false);
         Ok(Reach(paths))
+    }
+
+    /// Of two matrices; `Gemm` is the same with a bias.
+    fn affine(&self, cx: &Cx) -> Option<Affine> {
+        let plain = self.form.op == "MatMul" && !self.trans_a && !self.trans_b;
+        let matrices = [0, 1].map(|slot| cx.shape(slot).is_ok_and(|s| s.len() == 2));
+        (plain && matrices == [true, true]).then_some(Affine {
+            inputs_first: true,
+            biased: "Gemm",
+        })
     }
 
     /// Either operand may hold the weights.

@@ -16,6 +16,7 @@ pub mod reach;
 pub mod window;
 
 mod activations;
+mod affine;
 mod along;
 mod arithmetic;
 mod attention;
@@ -81,6 +82,7 @@ mod text;
 mod transpose;
 mod variadic;
 
+pub use affine::Affine;
 pub use batch_norm::BatchNormalization;
 pub use clip::Clip;
 pub use concat::Concat;
@@ -251,6 +253,11 @@ pub trait Operator: fmt::Debug + Send + Sync + Any {
     /// What reaches the output of a small change of the one input that is no
     /// constant, where that is simple to say.
     fn gate(&self, _cx: &Cx) -> Option<Gate> {
+        None
+    }
+
+    /// How the operator is linear in its first input, where it is.
+    fn affine(&self, _cx: &Cx) -> Option<Affine> {
         None
     }
 

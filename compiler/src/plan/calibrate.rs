@@ -86,8 +86,9 @@ impl Compilation<'_> {
                     let moments = match self.options.calibration {
                         Some(calibration) if !lossless => self
                             .subject(chain, op.site, &kernel, facts)
-                            .map(|subject| self.moments(calibration, &subject, rewritten))
-                            .transpose()?,
+                            .map(|subject| self.moments(calibration, &subject, rewritten, 1))
+                            .transpose()?
+                            .and_then(|mut moments| moments.pop()),
                         _ => None,
                     };
                     let options = fit_options(&self.options, moments.as_ref());
@@ -108,15 +109,17 @@ impl Compilation<'_> {
     }
 
     /// Moments of the patches that the convolution sees in the rewritten
-    /// model, paired with what it puts out in the original.
-    fn moments(
+    /// model, paired with what it puts out in the original; the batches dealt
+    /// out to so many `parts`.
+    pub(super) fn moments(
         &mut self,
         calibration: &dyn Calibration,
         subject: &Subject,
         rewritten: &Model,
-    ) -> Result<Moments, PlanError> {
+        parts: usize,
+    ) -> Result<Vec<Moments>, PlanError> {
         let wanted = self.wanted(calibration, subject)?;
-        let mut moments = subject.moments(calibration.samples());
+        let mut moments = vec![subject.moments(calibration.samples()); parts.max(1)];
         let mut batch = 0;
         let mut trouble = None;
         let mut take = |_: usize, shape: &[usize], data: &[f32]| {
@@ -124,8 +127,9 @@ impl Compilation<'_> {
                 trouble = Some("the two models gave different numbers of samples".to_owned());
                 return;
             };
+            let part = batch % moments.len();
             batch += 1;
-            if let Err(error) = subject.add(&mut moments, data, shape, wanted) {
+            if let Err(error) = subject.add(&mut moments[part], data, shape, wanted) {
                 trouble.get_or_insert_with(|| error.to_string());
             }
         };

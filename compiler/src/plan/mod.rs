@@ -6,6 +6,7 @@
 //! combination come out of the e-graph, not of the order in which they were
 //! named.
 
+mod between;
 mod calibrate;
 mod edit;
 mod emit;
@@ -17,6 +18,7 @@ mod options;
 mod passage;
 mod passes;
 mod prepare;
+mod readout;
 mod realize;
 mod saturate;
 pub mod search;
@@ -29,7 +31,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub use options::{Calibration, Options, ParseOptionError, Shaping, Sink, StridePlace, Width};
+pub use options::{
+    Between, Calibration, Options, ParseOptionError, Shaping, Sink, StridePlace, Width,
+};
 pub use passes::{PASSES, Pass, Rule, find, split};
 pub use site::{Candidate, ConvSite};
 
@@ -60,6 +64,11 @@ pub enum PlanError {
     /// The calibration data could not be run through the model.
     #[error("calibration failed: {0}; leave --calibrate out to fit without data")]
     Calibration(String),
+    /// Rectifiers between factors were asked for, and there are no samples.
+    #[error(
+        "rectifiers between the factors start open for what samples make of the maps there; give --calibrate FILE"
+    )]
+    Unopened,
     /// A factorization failed.
     #[error("{node}: {reason}")]
     Fit {

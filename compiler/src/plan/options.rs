@@ -90,6 +90,17 @@ impl FromStr for StridePlace {
     }
 }
 
+/// What stands between the factors of a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Between {
+    /// Nothing: the chain can equal the kernel.
+    #[default]
+    Nothing,
+    /// Rectifiers, open for all that the calibration data put into the maps
+    /// between; for networks that are trained again.
+    Relu,
+}
+
 /// What a pass decides on: the part of the options that shapes a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shaping {
@@ -122,6 +133,8 @@ pub trait Calibration: Sync {
 pub struct Options<'a> {
     /// Width of the middle.
     pub width: Width,
+    /// What stands between the factors.
+    pub between: Between,
     /// Which factor takes the stride.
     pub stride: StridePlace,
     /// Only nodes whose name fits one of these globs; all if empty.
@@ -138,7 +151,22 @@ pub struct Options<'a> {
     pub progress: &'a (dyn Fn(usize, usize, &str) + Sync),
 }
 
-impl Options<'_> {
+impl<'a> Options<'a> {
+    /// Every node, the default width, no data, nothing told.
+    pub fn new(cancel: &'a AtomicBool) -> Self {
+        Self {
+            width: Width::default(),
+            between: Between::default(),
+            stride: StridePlace::default(),
+            only: &[],
+            skip: &[],
+            calibration: None,
+            explain: false,
+            cancel,
+            progress: &|_, _, _| {},
+        }
+    }
+
     /// What shapes a chain.
     pub fn shaping(&self) -> Shaping {
         Shaping {

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::between;
 use super::emit;
 use super::extract;
-use super::prepare::{Choice, Prepared};
+use super::options::Between;
+use super::prepare::{Choice, Prepared, removed};
 use super::weights::{FitKey, Weights};
 use super::{Compilation, METADATA_KEY, PlanError, Site};
 use crate::facts::Facts;
@@ -53,6 +55,7 @@ impl Compilation<'_> {
         let mut fits: HashMap<usize, HashMap<FitKey, Arc<Fit>>> = HashMap::new();
         let mut history = String::new();
         let mut sites = Vec::with_capacity(total);
+        let mut rectified = Vec::new();
         for (done, (c, e)) in work.into_iter().enumerate() {
             self.stop_if_cancelled()?;
             let (chain, choice) = (&prepared[c], &choices[c]);
@@ -79,9 +82,10 @@ impl Compilation<'_> {
                     reason,
                 },
             )?;
-            patch
+            let new = patch
                 .apply(&mut next.graph)
                 .map_err(|source| PlanError::Patch { node, source })?;
+            let factors = between::factors(&choice.after, edit, &new);
             let mut site = emit::Summary::of(&weights, &chain.before, edit).site(chain, edit);
             let label = format!(
                 "{} {} {:?} {:?}",
@@ -94,7 +98,19 @@ impl Compilation<'_> {
                 let derivation = extract::derivation(saturated, before, &choice.after);
                 site.explanation = Some(derivation);
             }
+            if self.options.between == Between::Relu && factors.len() > 1 {
+                between::tell(&mut site);
+                rectified.push(factors);
+            }
             sites.push((label, site));
+        }
+        if let Source::Data = source {
+            if sites.iter().any(|(_, site)| !site.exact) {
+                let gone = removed(prepared, choices);
+                let readouts = self.refit_readouts(&mut next, facts, &gone)?;
+                sites.extend(readouts.into_iter().map(|site| (site.node.clone(), site)));
+            }
+            self.rectify(&mut next, &rectified)?;
         }
         (self.options.progress)(total, total, "");
         if total > 0 {

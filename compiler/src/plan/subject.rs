@@ -5,10 +5,12 @@ use super::Compilation;
 use super::lang::Term;
 use super::passage::{self, Passed};
 use super::prepare::Prepared;
+use super::readout::transposed;
 use super::site::ConvSite;
 use crate::facts::Facts;
 use crate::fit::{self, FitError, Kernel, Moments};
-use crate::ir::NodeId;
+use crate::ir::{Graph, NodeId};
+use crate::ops::Affine;
 
 /// Errors of a fit that is worth making, relative to a channel's deviation: so
 /// far from its threshold an output still matters.
@@ -50,6 +52,69 @@ impl Wanted {
 }
 
 impl Subject {
+    /// A layer that is linear in its input; `None` where its shape or its
+    /// weights are not known.
+    pub fn affine(graph: &Graph, facts: &Facts, id: NodeId, how: Affine) -> Option<Self> {
+        let node = graph.node(id);
+        let value = |slot: usize| node.inputs.get(slot).copied().flatten();
+        let weights = facts.value(value(1)?).tensor()?;
+        let data = weights.to_f64()?;
+        let (&first, rest) = weights.shape.split_first()?;
+        let (&second, spatial) = rest.split_first()?;
+        let (out, inp, data) = if how.inputs_first {
+            (second, first, transposed(&data, first))
+        } else {
+            (first, second, data)
+        };
+        let kernel = Kernel::new(out, inp, spatial.to_vec(), 1, data).ok()?;
+        let bias = match value(2) {
+            None => vec![0.0; out],
+            Some(bias) => match facts.value(bias).tensor()?.to_f64()? {
+                one if one.len() == 1 => vec![one[0]; out],
+                all if all.len() == out => all,
+                _ => return None,
+            },
+        };
+        let name = graph.node_name(id);
+        let axes = match facts.operator(id)?.window(&facts.cx(graph, id, &name)) {
+            Some(window) => window.axes,
+            None if spatial.is_empty() => Vec::new(),
+            None => return None,
+        };
+        let mut window = fit::Window {
+            pads_begin: Vec::new(),
+            pads_end: Vec::new(),
+            stride: Vec::new(),
+            dilation: Vec::new(),
+        };
+        let size = |v: i64| usize::try_from(v).ok();
+        for axis in axes {
+            let (begin, end) = axis.pads?;
+            window.pads_begin.push(size(begin)?);
+            window.pads_end.push(size(end)?);
+            window.stride.push(size(axis.stride)?);
+            window.dilation.push(size(axis.dilation)?);
+        }
+        let name = |v: Option<_>| v.map(|v| graph.value(v).name.clone());
+        Some(Self {
+            node: id,
+            window,
+            input: name(value(0))?,
+            output: name(node.outputs.first().copied().flatten())?,
+            target: Target {
+                scale: vec![1.0; kernel.out],
+                bias,
+            },
+            kernel,
+            passed: None,
+        })
+    }
+
+    /// The layer's own bias.
+    pub fn bias(&self) -> &[f64] {
+        &self.target.bias
+    }
+
     /// Names of the values that say what is wanted.
     pub fn values(&self) -> Vec<String> {
         let mut values = vec![self.output.clone()];

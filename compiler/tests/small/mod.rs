@@ -121,12 +121,8 @@ pub fn rewrite(
     let options = Options {
         width,
         stride,
-        only: &[],
-        skip: &[],
-        calibration: None,
         explain: true,
-        cancel: &never,
-        progress: &|_, _, _| {},
+        ..Options::new(&never)
     };
     let model = Model::from_proto(proto, Path::new("test.onnx")).unwrap();
     let mut compilation = Compilation::new(model, options, Scope::default());

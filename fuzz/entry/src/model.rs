@@ -7,7 +7,7 @@ use bytes::Bytes;
 use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::{self, Decoded, Limits, SIDE_FILE_THRESHOLD};
-use compiler::plan::{Compilation, Options, PASSES, StridePlace, Width};
+use compiler::plan::{Compilation, Options, PASSES};
 use prost::Message;
 
 /// What decoding may take in these runs, so that libFuzzer's own limit finds
@@ -81,17 +81,7 @@ pub fn rewrite(data: &[u8]) {
     };
     let versions = (model.proto.ir_version, model.proto.opset_import.clone());
     let never = AtomicBool::new(false);
-    let options = Options {
-        width: Width::default(),
-        stride: StridePlace::default(),
-        only: &[],
-        skip: &[],
-        calibration: None,
-        explain: false,
-        cancel: &never,
-        progress: &|_, _, _| {},
-    };
-    let mut compilation = Compilation::new(model, options, Scope::default());
+    let mut compilation = Compilation::new(model, Options::new(&never), Scope::default());
     let one = usize::from(choice) % PASSES.len();
     for (index, pass) in PASSES.iter().enumerate() {
         if (choice >= 0x80 || index == one) && compilation.run(pass).is_err() {
