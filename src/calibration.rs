@@ -3,9 +3,12 @@
 use compiler::plan::search::Clock;
 use compiler::plan::{Calibration, Sink};
 use runtime::bench::{BenchOptions, bench};
-use runtime::{Control, Dataset, Model, Session};
+use runtime::{Control, DataError, Dataset, Model, Session};
 
 use crate::interrupt;
+
+/// Samples below which noise is added to them.
+const FEW: usize = 32;
 
 /// Runs models on the calibration samples.
 pub struct Probe {
@@ -13,9 +16,17 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A probe over these samples.
-    pub fn new(data: Dataset) -> Self {
-        Self { data }
+    /// A probe over these samples and, where they are few pictures, half as many
+    /// of noise: one picture alone is fitted to its own accidents.
+    ///
+    /// # Errors
+    /// Where a sample cannot be read.
+    pub fn new(data: Dataset) -> Result<Self, DataError> {
+        let data = match data.len() {
+            FEW.. => data,
+            few => data.with_noise(few.div_ceil(2), 0)?,
+        };
+        Ok(Self { data })
     }
 }
 

@@ -59,7 +59,8 @@ pub struct Factorize {
     /// Not nodes whose name fits (repeatable)
     #[arg(long, value_name = "GLOB")]
     skip: Vec<String>,
-    /// Fit on what these samples make of each layer's input
+    /// Fit on what these samples make of each layer's input; fewer than 32 pictures get pictures
+    /// of noise like them for company
     #[arg(long, value_name = "FILE")]
     calibrate: Option<String>,
     /// Use at most N samples of --calibrate, evenly spaced over it
@@ -154,7 +155,9 @@ impl Factorize {
         let probe = match &self.calibrate {
             Some(samples) => {
                 let limit = Some(self.calibration_samples);
-                Some(Probe::new(self.preprocessing.open_limited(samples, limit)?))
+                Some(Probe::new(
+                    self.preprocessing.open_limited(samples, limit)?,
+                )?)
             }
             None => None,
         };

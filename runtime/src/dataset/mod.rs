@@ -2,6 +2,7 @@
 
 mod error;
 mod images;
+mod noise;
 mod npy;
 mod npz;
 mod options;
@@ -157,15 +158,8 @@ impl Dataset {
     /// to 255, the same for the same `seed`. They suit floating-point inputs and
     /// bytes.
     pub fn random(samples: &[Vec<usize>], count: usize, seed: u64) -> Self {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (z >> 56) as u8
-        };
+        let mut mix = noise::Mix(seed);
+        let mut next = || (mix.next() >> 56) as u8;
         let columns = (samples.iter().enumerate())
             .map(|(i, sample)| {
                 let length = elements(sample).unwrap_or(0).saturating_mul(count);
@@ -186,6 +180,42 @@ impl Dataset {
             options: DataOptions::default(),
             shapes: samples.to_vec(),
         }
+    }
+
+    /// The samples without labels, and after them `count` pictures of noise that
+    /// resembles them ([`noise`]); their further inputs are those of the samples in
+    /// turn. Samples that are no pictures stay alone.
+    ///
+    /// # Errors
+    /// Where a sample cannot be read or preprocessed.
+    pub fn with_noise(self, count: usize, seed: u64) -> Result<Self, DataError> {
+        let pictures = self.shapes.first().is_some_and(|s| s.len() == 3);
+        if !pictures || self.is_empty() || count == 0 {
+            return Ok(self);
+        }
+        let mut arrays = self.batch(0..self.len())?;
+        let samples = self.len();
+        for (i, array) in arrays.iter_mut().enumerate() {
+            if i == 0 {
+                let last = self.options.layout == Layout::Nhwc;
+                let noise = noise::like(array, last, count, seed);
+                array.data.extend(noise.data);
+            } else {
+                let length = array.data.len() / samples;
+                for n in 0..count {
+                    let from = n % samples * length;
+                    array.data.extend_from_within(from..from + length);
+                }
+            }
+            array.shape[0] += count;
+        }
+        let layout = self.options.layout;
+        let options = DataOptions {
+            stored: layout,
+            layout,
+            ..DataOptions::default()
+        };
+        Self::from_arrays(&self.path, arrays, None, &options)
     }
 
     fn of_columns(
