@@ -11,6 +11,9 @@ const RIDGE: f64 = 10.0;
 /// Share of the outputs' variance below which nothing is lost.
 const NOTHING: f64 = 1e-10;
 
+/// Share of the loss that may stay for a refit to be worth touching a layer.
+const WORTH: f64 = 0.98;
+
 /// A kernel for the patches as they have become.
 #[derive(Debug, Clone)]
 pub struct Refit {
@@ -29,7 +32,7 @@ pub struct Refit {
 /// it reads now, the outputs that it gave before. The samples come in two halves,
 /// each of which judges what the other one gives.
 ///
-/// `None` where nothing was lost.
+/// `None` where nothing was lost, or hardly anything of it can be made good.
 ///
 /// # Errors
 /// [`FitError::Shape`] where the moments are not those of the kernel.
@@ -60,6 +63,9 @@ pub fn refit(kernel: &Kernel, halves: [&Moments; 2]) -> Result<Option<Refit>, Fi
         }
     }
     let is = judge(&all, 0, &old, &new);
+    if share(is.lost) > WORTH * before {
+        return Ok(None);
+    }
     Ok(Some(Refit {
         kernel: Kernel {
             data: new.data,
