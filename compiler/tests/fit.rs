@@ -160,7 +160,7 @@ proptest! {
 fn the_threshold_of_theory_is_reached() {
     // 5x5 as 3x3 and 3x3 at equal channels: lossless from about 1.52 C.
     let w = kernel(4, 4, &[5, 5], 1, 7);
-    let (threshold, construction) = exact_width(&w, &[3, 3], &[3, 3]);
+    let (threshold, construction) = exact_width(&w, &two(&w, [3, 3], 1, 1));
     assert_eq!((threshold, construction), (7, 16));
     let options = Options {
         starts: 6,

@@ -9,7 +9,7 @@ use compiler::facts::Scope;
 use compiler::model::Model;
 use compiler::onnx::schema::{DataType, ModelProto, NodeProto, TensorProto};
 use compiler::plan::{self, Compilation, Options, StridePlace, Width};
-use small::{Layer, followed_by, ints, model, noise, relative, rewrite, run, tensor};
+use small::{Layer, followed_by, int, ints, model, noise, relative, rewrite, run, tensor};
 
 #[test]
 fn exact_widths_keep_outputs_borders_included() {
@@ -163,31 +163,112 @@ fn serial_linear_convolutions_fold_where_that_is_exact_and_saves() {
     assert_eq!(proto.graph.as_ref().unwrap().node.len(), 1);
     let error = relative(&run(&before), &run(&proto));
     assert!(error < 1e-5, "{error}");
-    // With padding on the second it would be wrong at the borders.
-    let before = followed_by(&layer, second([1; 4]), vec![w2]);
-    let (after, _) = rewrite(
-        before.clone(),
-        "fold-linear",
-        Width::Auto,
-        StridePlace::Last,
-    );
-    assert!(after.to_proto() == before);
-    // A bottleneck is the cheap form.
-    let layer = Layer {
-        weights: [1, 8, 3, 3],
+}
+
+/// What stays two says why.
+#[test]
+fn serial_convolutions_that_stay_say_why() {
+    let layer = |weights: [usize; 4], bias: bool| Layer {
+        weights,
         stride: 1,
         pads: [2; 4],
-        bias: true,
+        bias,
     };
-    let w2 = tensor("w2", &[8, 1, 3, 3], &noise(72, 77));
-    let before = followed_by(&layer, second([0; 4]), vec![w2]);
-    let (after, _) = rewrite(
-        before.clone(),
-        "fold-linear",
-        Width::Auto,
-        StridePlace::Last,
+    let conv = |from: &str, attribute: Vec<_>| NodeProto {
+        name: Some("second".into()),
+        op_type: Some("Conv".into()),
+        input: [from, "w2"].map(String::from).to_vec(),
+        output: vec!["z".into()],
+        attribute,
+        ..NodeProto::default()
+    };
+    let pads = |pads: i64| ints("pads", &[pads; 4]);
+    let weights = |shape: [usize; 4]| tensor("w2", &shape, &noise(shape.iter().product(), 77));
+    let wide = || weights([2, 16, 3, 3]);
+    let reason = |model: ModelProto| {
+        let (after, report) = rewrite(model.clone(), "fold-linear", Width::Auto, StridePlace::Last);
+        assert!(after.to_proto() == model);
+        let [left] = report.skipped.as_slice() else {
+            panic!("{:?}", report.skipped);
+        };
+        assert_eq!(left.node, "second");
+        left.reason.clone()
+    };
+    let first = layer([16, 2, 3, 3], true);
+    let padded = followed_by(&first, conv("y", vec![pads(1)]), vec![wide()]);
+    assert!(reason(padded).contains("borders differ"));
+    let point = layer([16, 2, 1, 1], true);
+    let point = Layer {
+        pads: [0; 4],
+        ..point
+    };
+    let leaks = followed_by(&point, conv("y", vec![pads(1)]), vec![wide()]);
+    assert!(reason(leaks).contains("bias between them"));
+    let narrow = layer([1, 8, 3, 3], true);
+    let cheap = followed_by(&narrow, conv("y", vec![]), vec![weights([8, 1, 3, 3])]);
+    // 5x5 of 8 by 8 for two 3x3 through one channel: 1600 for 144.
+    assert_eq!(
+        reason(cheap),
+        "one 5x5 in place of it and the convolution before it takes 1011 % more multiply-accumulates"
     );
-    assert!(after.to_proto() == before);
+    let mut shared = followed_by(&first, conv("y", vec![]), vec![wide()]);
+    shared
+        .graph
+        .as_mut()
+        .unwrap()
+        .output
+        .push(small::value("y", &[]));
+    assert_eq!(reason(shared), "what conv puts out is read elsewhere too");
+    let mut bent = followed_by(&first, conv("bent", vec![]), vec![wide()]);
+    let relu = NodeProto {
+        op_type: Some("Relu".into()),
+        input: vec!["y".into()],
+        output: vec!["bent".into()],
+        ..NodeProto::default()
+    };
+    bent.graph.as_mut().unwrap().node.insert(1, relu);
+    assert_eq!(
+        reason(bent),
+        "Relu between it and the convolution before it"
+    );
+    let grouped = vec![int("group", 2)];
+    let grouped = followed_by(&first, conv("y", grouped), vec![weights([2, 8, 3, 3])]);
+    assert!(reason(grouped).contains("groups"));
+}
+
+/// However its parts come together, a series has one term: work and memory grow
+/// with the square of its length, not with the number of bracketings.
+#[test]
+fn sixty_linear_convolutions_fold_into_one() {
+    let mut proto = model(&Layer {
+        weights: [2, 2, 1, 1],
+        stride: 1,
+        pads: [0; 4],
+        bias: true,
+    });
+    let graph = proto.graph.as_mut().unwrap();
+    for i in 1..60 {
+        let from = graph.node[i - 1].output[0].clone();
+        let weights = format!("w{i}");
+        // Close to a rotation, so that nothing fades.
+        let turn = 0.1 * i as f32;
+        let (sin, cos) = turn.sin_cos();
+        graph
+            .initializer
+            .push(tensor(&weights, &[2, 2, 1, 1], &[cos, -sin, sin, cos]));
+        let mut node = graph.node[0].clone();
+        node.name = Some(format!("conv{i}"));
+        node.input = vec![from, weights, "b".into()];
+        node.output = vec![format!("y{i}")];
+        graph.node.push(node);
+    }
+    graph.output[0].name = Some("y59".into());
+    let (after, report) = rewrite(proto.clone(), "fold-linear", Width::Auto, StridePlace::Last);
+    let after = after.to_proto();
+    assert_eq!(after.graph.as_ref().unwrap().node.len(), 1);
+    assert!(report.skipped.is_empty(), "{:?}", report.skipped);
+    let error = relative(&run(&proto), &run(&after));
+    assert!(error < 1e-5, "{error}");
 }
 
 #[test]

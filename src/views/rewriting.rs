@@ -159,12 +159,29 @@ fn skipped(report: &PassReport) -> Table {
             Column::names("reason", "reason"),
         ],
     );
-    table.rows = report
-        .skipped
-        .iter()
-        .map(|s| vec![s.node.as_str().into(), s.reason.as_str().into()])
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for skipped in &report.skipped {
+        let known = reasons.iter_mut().find(|(r, _)| *r == skipped.reason);
+        match known {
+            Some((_, nodes)) => nodes.push(&skipped.node),
+            None => reasons.push((&skipped.reason, vec![&skipped.node])),
+        }
+    }
+    table.rows = reasons
+        .into_iter()
+        .map(|(reason, nodes)| vec![some(&nodes).into(), reason.into()])
         .collect();
     table
+}
+
+/// The first of many names, and how many more there are.
+fn some(names: &[&str]) -> String {
+    match names {
+        [first, second, third, more @ ..] if more.len() > 1 => {
+            format!("{first}, {second}, {third} and {} more", more.len())
+        }
+        all => all.join(", "),
+    }
 }
 
 /// Before and after, and the change.

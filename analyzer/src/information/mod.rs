@@ -150,4 +150,7 @@ pub struct LinearPair {
     pub macs_together: Real,
     /// Whether the two equal the one at the borders too.
     pub exact_at_borders: bool,
+    /// Why a fold leaves the two though the one may be cheaper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<&'static str>,
 }

@@ -3,7 +3,8 @@
 
 use compiler::facts::Facts;
 use compiler::ir::{Graph, NodeId};
-use compiler::ops::{BatchNormalization, Conv, Window};
+use compiler::ops::{BatchNormalization, Conv, Window, WindowAxis};
+use compiler::plan::{Link, Together};
 
 use super::LinearPair;
 use crate::number::Real;
@@ -66,47 +67,38 @@ impl Side {
         })
     }
 
-    fn taps(&self) -> f64 {
-        self.window.axes.iter().map(|a| real(a.kernel)).product()
+    /// What the fold decides on. Padding that is not known in numbers is taken for
+    /// some.
+    fn link(&self, normalized: bool) -> Option<Link> {
+        let size = |v: i64| usize::try_from(v).ok();
+        let axes = &self.window.axes;
+        let sizes = |of: fn(&WindowAxis) -> i64| -> Option<Vec<usize>> {
+            axes.iter().map(|a| size(of(a))).collect()
+        };
+        let pads = || axes.iter().map(|a| a.pads.unwrap_or((1, 1)));
+        Some(Link {
+            out: size(self.channels.0)?,
+            inp: size(self.channels.1)?,
+            groups: size(self.groups)?,
+            kernel: sizes(|a| a.kernel)?,
+            stride: sizes(|a| a.stride)?,
+            dilation: sizes(|a| a.dilation)?,
+            pads: pads().map(|p| p.0).chain(pads().map(|p| p.1)).collect(),
+            bias: self.bias || normalized,
+        })
     }
 
     fn with(&self, second: &Self, normalized: bool, graph: &Graph) -> Option<LinearPair> {
-        let axes = || self.window.axes.iter().zip(&second.window.axes);
-        if self.window.axes.len() != second.window.axes.len() {
-            return None;
-        }
-        // k₁ + s₁·(k₂ − 1), dilations taken as part of the extent.
-        let kernel: Vec<i64> = axes()
-            .map(|(a, b)| {
-                let reach = (b.extent() - 1).checked_mul(a.stride)?;
-                a.extent().checked_add(reach)
-            })
-            .collect::<Option<_>>()?;
-        let outer: f64 = second.window.axes.iter().map(|a| real(a.stride)).product();
-        let (middle, input) = (real(self.channels.0), real(self.channels.1));
-        let output = real(second.channels.0);
-        // An output position of the second takes ∏ stride positions of the first.
-        let apart =
-            outer * middle * input * self.taps() + output * real(second.channels.1) * second.taps();
-        // The first's inputs that flow into one output of the second.
-        let groups = self.groups.min(second.groups);
-        let reached = input * real(self.groups) / real(groups.max(1));
-        let together = output * reached * kernel.iter().map(|&k| real(k)).product::<f64>();
-        let unpadded = second.window.axes.iter().all(|a| a.pads == Some((0, 0)));
-        let constant = self.bias || normalized;
-        let point = self.window.axes.iter().all(|a| a.kernel == 1) && !constant;
+        let one = Together::of(&self.link(normalized)?, &second.link(false)?)?;
+        let kernel = one.kernel.iter().map(|&k| i64::try_from(k).ok());
         Some(LinearPair {
             first: graph.node_name(self.id),
             second: graph.node_name(second.id),
-            kernel,
-            macs_apart: Real(apart),
-            macs_together: Real(together),
-            exact_at_borders: unpadded || point,
+            kernel: kernel.collect::<Option<_>>()?,
+            macs_apart: Real(one.apart),
+            macs_together: Real(one.together),
+            exact_at_borders: one.exact_at_borders,
+            obstacle: one.obstacle,
         })
     }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn real(v: i64) -> f64 {
-    v as f64
 }

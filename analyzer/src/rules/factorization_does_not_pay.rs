@@ -51,7 +51,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
             units::si(pair.macs_together.0),
             sizes(&pair.kernel),
         );
-        let help = if pair.exact_at_borders {
+        let help = if pair.obstacle.is_none() {
             format!(
                 "below {} channels between the chain pays; or fold it (`convfold lint --fix`)",
                 units::plain(pays.ceil())

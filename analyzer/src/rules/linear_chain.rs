@@ -34,14 +34,14 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
         }
         let ratio = pair.macs_together.0 / pair.macs_apart.0;
         let one = sizes(&pair.kernel);
-        let verdict = match (pays, pair.exact_at_borders) {
-            (true, true) => format!(
+        let folds = pays && pair.obstacle.is_none();
+        let verdict = match (pays, pair.obstacle) {
+            (true, None) => format!(
                 "one {one} in their place is exact and takes {} fewer MACs",
                 percent(1.0 - ratio)
             ),
-            (true, false) => format!(
-                "one {one} would take {} fewer MACs, but padding between them makes the borders \
-                 differ",
+            (true, Some(why)) => format!(
+                "one {one} would take {} fewer MACs, but {why}",
                 percent(1.0 - ratio)
             ),
             (false, _) => format!(
@@ -54,7 +54,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
             "this convolution and \"{}\" after it are one linear map: {verdict}",
             pair.second
         );
-        let help = if pays && pair.exact_at_borders {
+        let help = if folds {
             "`convfold lint --fix` or `convfold fold` folds them"
         } else {
             "put an activation between, or leave the pair where it is meant to be linear"
@@ -66,7 +66,7 @@ fn check(subject: &Subject, drafts: &mut Vec<Draft>) {
             .with("macs_apart", pair.macs_apart)
             .with("macs_together", pair.macs_together)
             .with("exact_at_borders", pair.exact_at_borders);
-        drafts.push(if pays && pair.exact_at_borders {
+        drafts.push(if folds {
             draft.fix(&pair.second).severity(Severity::Warning)
         } else {
             draft

@@ -1,33 +1,47 @@
 //! Lossless chains.
 
 use super::factorize::{Fit, Options, factorize};
-use super::{FitError, Form, Kernel};
+use super::{FactorShape, FitError, Form, Kernel};
 
-/// The width at which a chain of two factors is lossless by construction, and
-/// the smallest at which a generic kernel can be: `(threshold, construction)`.
+/// The smallest width at which a generic kernel can be a chain of this form
+/// (whose own widths do not matter) without loss, and one at which every kernel
+/// is: `(threshold, construction)`.
 ///
-/// By construction, `m = q·min(in, out)` a group, `q` the shifts of the first
-/// (or last) window that cover the whole. The true threshold is the least `m`
-/// whose free parameters reach the kernel's: `m·(k₁²·in + k₂²·out) − m² ≥
-/// k²·in·out` (a mixture of the middle channels is no freedom, hence `m²`).
-/// `form(width)` gives the chain a group-wise width makes of the kernel.
+/// By construction, every input channel is carried in as many copies as shifts of
+/// the last factor cover the whole, each delayed by its shift on the way; or every
+/// output in as many as shifts of the first. Between two factors there may also
+/// be the whole patch of the smaller one.
+///
+/// The true threshold is the least `m` whose free parameters reach the kernel's:
+/// for two factors `m·(k₁²·in + k₂²·out) − m² ≥ k²·in·out` (a mixture of middle
+/// channels is no freedom, hence `m²`).
 #[must_use]
-pub fn exact_width(kernel: &Kernel, first: &[usize], last: &[usize]) -> (usize, usize) {
-    let (inp, out) = (kernel.inp, kernel.out / kernel.groups);
-    let (k1, k2): (usize, usize) = (first.iter().product(), last.iter().product());
-    let shifts = |part: &[usize]| -> usize {
-        kernel
-            .spatial
-            .iter()
-            .zip(part)
-            .map(|(k, p)| k.div_ceil(*p))
-            .product()
+pub fn exact_width(kernel: &Kernel, form: &Form) -> (usize, usize) {
+    let [first, middle @ .., last] = form.factors.as_slice() else {
+        return (kernel.groups, kernel.groups);
     };
-    // Every output keeps its own windows of B, or every input its own of A; or
-    // the middle holds the whole patch of the smaller factor.
-    let construction = [shifts(first) * out, shifts(last) * inp, k1 * inp, k2 * out];
-    let construction = construction.into_iter().min().unwrap_or(1);
-    let free = |m: usize| (m * (k1 * inp + k2 * out)).saturating_sub(m * m);
+    let (inp, out) = (kernel.inp, kernel.out / kernel.groups);
+    let (k1, k2) = (first.taps(), last.taps());
+    let shifts = |factor: &FactorShape| -> usize {
+        let axes = kernel.spatial.iter().zip(&factor.spatial).zip(&factor.step);
+        axes.map(|((&k, &taps), &step)| {
+            // Taps that are apart leave the places between to shifts of their own.
+            let places = |first: usize| (k.saturating_sub(first)).div_ceil(step);
+            (0..step)
+                .map(|first| places(first).div_ceil(taps))
+                .sum::<usize>()
+        })
+        .product()
+    };
+    let mut construction = (shifts(first) * out).min(shifts(last) * inp);
+    if middle.is_empty() {
+        construction = construction.min(k1 * inp).min(k2 * out);
+    }
+    let between: usize = middle.iter().map(FactorShape::taps).sum();
+    let free = |m: usize| {
+        let weights = m * (k1 * inp + k2 * out) + m * m * between;
+        weights.saturating_sub(m * m * (middle.len() + 1))
+    };
     let needed = kernel.taps() * inp * out;
     let threshold = (1..construction)
         .find(|&m| free(m) >= needed)

@@ -1,11 +1,13 @@
 //! Edits of a graph, collected first and applied at once: a walk that finds
 //! something to change returns a patch and mutates nothing.
 
+use std::collections::{HashMap, HashSet};
+
 use super::graph::{Graph, GraphError, Node, NodeId, ValueId};
 use super::{Attrs, Tensor};
 
 /// A value that a new node reads or writes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Ref {
     /// One that the graph has.
     Existing(ValueId),
@@ -92,13 +94,7 @@ impl Patch {
     /// # Errors
     /// [`PatchError`]; the graph is unchanged then.
     pub fn apply(self, graph: &mut Graph) -> Result<Vec<NodeId>, PatchError> {
-        let mut next = graph.clone();
-        let new = self.apply_to(&mut next)?;
-        *graph = next;
-        Ok(new)
-    }
-
-    fn apply_to(self, graph: &mut Graph) -> Result<Vec<NodeId>, PatchError> {
+        self.check(graph)?;
         let anchor = self.anchor.or_else(|| self.removed.first().copied());
         let mut position = anchor.and_then(|n| graph.position(n));
         let mut loose = Vec::new();
@@ -155,5 +151,178 @@ impl Patch {
             }
         }
         Ok(new)
+    }
+
+    /// Whether the graph would be one afterwards: each value written once, none
+    /// read that is not written. Costs what the patch touches, not the graph.
+    fn check(&self, graph: &Graph) -> Result<(), PatchError> {
+        let gone: HashSet<NodeId> = self.removed.iter().copied().collect();
+        let mut writers: HashMap<&Ref, &NewNode> = HashMap::new();
+        for node in &self.nodes {
+            for output in &node.outputs {
+                let (value, constant, first) = match output {
+                    Ref::Existing(id) => {
+                        let value = graph.value(*id);
+                        let before = graph.producer(*id).filter(|p| !gone.contains(p));
+                        (
+                            &value.name,
+                            value.initializer.is_some() || graph.inputs.contains(id),
+                            before.map(|p| graph.describe(p)),
+                        )
+                    }
+                    Ref::New(i) => (&self.values[*i].0, self.values[*i].1.is_some(), None),
+                };
+                let earlier = writers.insert(output, node).map(NewNode::describe);
+                if let Some(first) = first.or(earlier) {
+                    return Err(PatchError::Graph(GraphError::TwoProducers {
+                        value: value.clone(),
+                        first,
+                        second: node.describe(),
+                    }));
+                }
+                if constant {
+                    return Err(PatchError::Graph(GraphError::WritesConstant {
+                        value: value.clone(),
+                        node: node.describe(),
+                    }));
+                }
+            }
+        }
+        let read: HashSet<&Ref> = self
+            .nodes
+            .iter()
+            .flat_map(|n| n.inputs.iter().flatten())
+            .collect();
+        for &node in &gone {
+            for &id in graph.node(node).outputs.iter().flatten() {
+                let used = graph.outputs.contains(&id)
+                    || read.contains(&Ref::Existing(id))
+                    || graph.consumers(id).iter().any(|c| !gone.contains(c));
+                let value = graph.value(id);
+                let given = value.initializer.is_some()
+                    || graph.inputs.contains(&id)
+                    || graph.captured.contains(&id);
+                if used && !given && !writers.contains_key(&Ref::Existing(id)) {
+                    return Err(PatchError::Orphan(value.name.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl NewNode {
+    /// The node for an error message, as [`Graph::describe`] has those of a graph.
+    fn describe(&self) -> String {
+        format!("{} \"{}\"", self.op, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x -> Relu -> y -> Relu -> z, z an output.
+    fn chain() -> (Graph, [ValueId; 3], Vec<NodeId>) {
+        let mut graph = Graph::default();
+        let [x, y, z] = ["x", "y", "z"].map(|name| graph.value_named(name));
+        graph.inputs.push(x);
+        graph.outputs.push(z);
+        let mut nodes = Vec::new();
+        for (from, to) in [(x, y), (y, z)] {
+            let node = Node {
+                name: String::new(),
+                domain: String::new(),
+                op: "Relu".into(),
+                opset: 17,
+                attrs: Attrs::default(),
+                inputs: vec![Some(from)],
+                outputs: vec![Some(to)],
+                captures: Vec::new(),
+                origin: None,
+            };
+            nodes.push(graph.add_node(node, None).unwrap());
+        }
+        (graph, [x, y, z], nodes)
+    }
+
+    fn relu(from: Ref, to: Ref) -> NewNode {
+        NewNode {
+            name: "new".into(),
+            domain: String::new(),
+            op: "Relu".into(),
+            opset: 17,
+            attrs: Attrs::default(),
+            inputs: vec![Some(from)],
+            outputs: vec![to],
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_the_graph_as_it_was() {
+        let (graph, [x, y, z], nodes) = chain();
+        type Edit = fn(&mut Patch, [ValueId; 3], &[NodeId]);
+        let edits: [(&str, Edit); 5] = [
+            ("takes away the producer of \"y\"", |patch, _, nodes| {
+                patch.remove(nodes[0]);
+            }),
+            (
+                "takes away the producer of \"y\"",
+                |patch, [_, y, z], nodes| {
+                    patch.remove(nodes[0]);
+                    patch.remove(nodes[1]);
+                    patch.node(relu(Ref::Existing(y), Ref::Existing(z)));
+                },
+            ),
+            (
+                "written by Relu \"z\" and by Relu \"new\"",
+                |patch, [x, _, z], nodes| {
+                    patch.remove(nodes[0]);
+                    patch.node(relu(Ref::Existing(x), Ref::Existing(z)));
+                },
+            ),
+            (
+                "written by Relu \"new\" and by Relu \"new\"",
+                |patch, [x, y, _], nodes| {
+                    patch.remove(nodes[0]);
+                    patch.node(relu(Ref::Existing(x), Ref::Existing(y)));
+                    patch.node(relu(Ref::Existing(x), Ref::Existing(y)));
+                },
+            ),
+            (
+                "which is a graph input or initializer",
+                |patch, [x, y, _], _| {
+                    patch.node(relu(Ref::Existing(y), Ref::Existing(x)));
+                },
+            ),
+        ];
+        for (message, edit) in edits {
+            let mut patch = Patch::default();
+            edit(&mut patch, [x, y, z], &nodes);
+            let mut after = graph.clone();
+            let error = patch.apply(&mut after).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+            assert_eq!(after.order(), graph.order());
+            let names = |g: &Graph| g.values().map(|(_, v)| v.name.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&after), names(&graph));
+        }
+    }
+
+    #[test]
+    fn what_fits_stands_where_the_old_nodes_stood() {
+        let (mut graph, [x, y, z], nodes) = chain();
+        let mut patch = Patch::default();
+        patch.remove(nodes[0]);
+        patch.remove(nodes[1]);
+        let fresh = patch.value("y");
+        patch.node(relu(Ref::Existing(x), fresh.clone()));
+        patch.node(relu(fresh, Ref::Existing(z)));
+        let new = patch.apply(&mut graph).unwrap();
+        assert_eq!(graph.order(), new);
+        assert_eq!(graph.producer(z), Some(new[1]));
+        assert!(
+            graph.find_value_by_id(y).is_none(),
+            "nobody reads it any more"
+        );
     }
 }

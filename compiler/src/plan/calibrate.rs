@@ -14,7 +14,8 @@ use super::subject::{Subject, Wanted};
 use super::weights::{FitKey, Weights, key};
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
-use crate::fit::{self, Fit, FitError, Metric, Moments};
+use crate::fit::{self, Fit, FitError, Kernel, Metric, Moments};
+use crate::ir::NodeId;
 use crate::model::Model;
 
 /// Relative rounding noise of the map between factors that a fit on data guards
@@ -41,6 +42,24 @@ pub(super) fn fit_options<'a>(
 }
 
 impl Compilation<'_> {
+    /// The fit to the weights alone, which no other layer has a part in: made
+    /// once, to rank a candidate and to write it.
+    pub(super) fn fit_weights(
+        &mut self,
+        node: NodeId,
+        name: &FitKey,
+        kernel: &Kernel,
+    ) -> Result<Arc<Fit>, FitError> {
+        let content = format!("{node:?} {name:?}");
+        if let Some(fit) = self.cache.get(&content) {
+            return Ok(fit.clone());
+        }
+        let options = fit_options(&self.options, None);
+        let fit = Arc::new(fit::factorize(kernel, &name.1.form, &options)?);
+        self.cache.insert(content, fit.clone());
+        Ok(fit)
+    }
+
     /// Computes the fits that an edit needs and that are not known yet; returns
     /// a label of what they are.
     #[allow(clippy::too_many_arguments)]
@@ -78,11 +97,19 @@ impl Compilation<'_> {
             let name = (key(&choice.after, *w), form.clone());
             let label = format!("{node} {name:?};");
             let content = format!("{label} after {history}");
+            let failed = |e: FitError| match e {
+                FitError::Cancelled => PlanError::Cancelled,
+                other => fail(other.to_string()),
+            };
+            // A lossless chain has the weights for its target.
+            let lossless = self.options.width == Width::Exact;
             let fitted = match self.cache.get(&content) {
                 Some(fit) => fit.clone(),
+                None if lossless || self.options.calibration.is_none() => {
+                    let node = chain.segment.nodes[op.site as usize];
+                    self.fit_weights(node, &name, &kernel).map_err(failed)?
+                }
                 None => {
-                    // A lossless chain has the weights for its target.
-                    let lossless = self.options.width == Width::Exact;
                     let moments = match self.options.calibration {
                         Some(calibration) if !lossless => self
                             .subject(chain, op.site, &kernel, facts)
@@ -92,11 +119,7 @@ impl Compilation<'_> {
                         _ => None,
                     };
                     let options = fit_options(&self.options, moments.as_ref());
-                    let fit =
-                        fit::factorize(&kernel, &form.form, &options).map_err(|e| match e {
-                            FitError::Cancelled => PlanError::Cancelled,
-                            other => fail(other.to_string()),
-                        })?;
+                    let fit = fit::factorize(&kernel, &form.form, &options).map_err(failed)?;
                     let fit = Arc::new(fit);
                     self.cache.insert(content, fit.clone());
                     fit

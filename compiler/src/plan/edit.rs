@@ -59,6 +59,14 @@ pub fn edits(before: &RecExpr<Term>, after: &RecExpr<Term>) -> Vec<Edit> {
     let (old, new) = (spine(before), spine(after));
     let a: Vec<String> = old.iter().map(|&id| fingerprint(before, id)).collect();
     let b: Vec<String> = new.iter().map(|&id| fingerprint(after, id)).collect();
+    // Most of a chain stays: the table covers what differs, and one operator
+    // after it.
+    let same = |(x, y): &(&String, &String)| x == y;
+    let head = a.iter().zip(&b).take_while(same).count();
+    let tail = a[head..].iter().rev().zip(b[head..].iter().rev());
+    let tail = tail.take_while(same).count().saturating_sub(1);
+    let (a, b) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
+    let new = &new[head..];
     let mut common = vec![vec![0usize; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {
@@ -77,7 +85,7 @@ pub fn edits(before: &RecExpr<Term>, after: &RecExpr<Term>) -> Vec<Edit> {
             // Nodes that go without a trace: the next one is rewritten, as it has
             // to read what they read.
             if let Some(edit) = open.as_mut().filter(|e| e.inserted.is_empty()) {
-                edit.removed.end = i + 1;
+                edit.removed.end = head + i + 1;
                 edit.inserted.push(new[j]);
             }
             found.extend(open.take());
@@ -86,12 +94,12 @@ pub fn edits(before: &RecExpr<Term>, after: &RecExpr<Term>) -> Vec<Edit> {
             continue;
         }
         let edit = open.get_or_insert_with(|| Edit {
-            removed: i..i,
+            removed: head + i..head + i,
             inserted: Vec::new(),
         });
         if j >= b.len() || (i < a.len() && common[i + 1][j] >= common[i][j + 1]) {
             i += 1;
-            edit.removed.end = i;
+            edit.removed.end = head + i;
         } else {
             edit.inserted.push(new[j]);
             j += 1;

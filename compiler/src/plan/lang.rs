@@ -129,9 +129,10 @@ pub enum Term {
     Corrected(Chain, [Id; 2]),
     /// Weights with so many zeros on each side of each spatial axis.
     Embedded(Box<[u32]>, [Id; 1]),
-    /// Two weights in series as one: children (first, second), the second's
-    /// taps this far apart an axis.
-    Composed(Box<[u32]>, [Id; 2]),
+    /// Weights in series as one, in execution order, with the distance of each
+    /// one's taps an axis. Always flat: there is one term for a series, however
+    /// its parts came together.
+    Composed(Box<[Box<[u32]>]>, Box<[Id]>),
     /// The bias of two convolutions in series: children (first bias or
     /// missing, second weights, second bias or missing).
     Carried([Id; 3]),
@@ -154,7 +155,7 @@ impl Language for Term {
             (Self::Sum(_), Self::Sum(_)) | (Self::Carried(_), Self::Carried(_)) => true,
             (Self::Factor(a, i, _), Self::Factor(b, j, _)) => a == b && i == j,
             (Self::Corrected(a, _), Self::Corrected(b, _)) => a == b,
-            (Self::Composed(a, _), Self::Composed(b, _)) => a == b,
+            (Self::Composed(a, x), Self::Composed(b, y)) => a == b && x.len() == y.len(),
             (Self::Embedded(a, _), Self::Embedded(b, _)) => a == b,
             _ => false,
         }
@@ -167,7 +168,8 @@ impl Language for Term {
             Self::Scaled(_, ids) | Self::Sum(ids) | Self::Carried(ids) => ids,
             Self::Shifted(_, ids) => ids,
             Self::Factor(_, _, ids) | Self::Embedded(_, ids) => ids,
-            Self::Corrected(_, ids) | Self::Composed(_, ids) => ids,
+            Self::Corrected(_, ids) => ids,
+            Self::Composed(_, ids) => ids,
         }
     }
 
@@ -178,7 +180,8 @@ impl Language for Term {
             Self::Scaled(_, ids) | Self::Sum(ids) | Self::Carried(ids) => ids,
             Self::Shifted(_, ids) => ids,
             Self::Factor(_, _, ids) | Self::Embedded(_, ids) => ids,
-            Self::Corrected(_, ids) | Self::Composed(_, ids) => ids,
+            Self::Corrected(_, ids) => ids,
+            Self::Composed(_, ids) => ids,
         }
     }
 }
@@ -286,9 +289,12 @@ impl Analysis<Term> for Knowledge {
                 factored: of(w).factored,
                 ..Data::default()
             },
-            Term::Composed(step, [first, second]) => Data {
-                fact: composed(step, &of(first).fact, &of(second).fact),
-                factored: of(first).factored || of(second).factored,
+            Term::Composed(steps, parts) => Data {
+                fact: composed(
+                    steps,
+                    &parts.iter().map(|p| &of(p).fact).collect::<Vec<_>>(),
+                ),
+                factored: parts.iter().any(|p| of(p).factored),
                 ..Data::default()
             },
         }
@@ -324,6 +330,17 @@ impl Analysis<Term> for Knowledge {
 /// Whether the first interval holds the second at every position.
 fn contains(a: &Map, b: &Map) -> bool {
     a.stride == b.stride && a.upsample == b.upsample && a.lo <= b.lo && a.hi >= b.hi
+}
+
+/// Weights in execution order, and the distances of their taps an axis.
+pub type Series = (Box<[Box<[u32]>]>, Box<[Id]>);
+
+/// The series that weights are composed of, if they are.
+pub fn series(egraph: &EGraph, weights: Id) -> Option<Series> {
+    egraph[weights].nodes.iter().find_map(|term| match term {
+        Term::Composed(steps, parts) => Some((steps.clone(), parts.clone())),
+        _ => None,
+    })
 }
 
 /// Whether a class stands for an input that is left out.
@@ -424,17 +441,22 @@ fn embedded(border: &[u32], weights: &Fact) -> Fact {
     fact
 }
 
-fn composed(step: &[u32], first: &Fact, second: &Fact) -> Fact {
-    let size =
-        |f: &Fact| -> Option<Vec<usize>> { f.shape.as_ref()?.iter().map(Expr::as_usize).collect() };
-    let (Some(a), Some(b)) = (size(first), size(second)) else {
+fn composed(steps: &[Box<[u32]>], parts: &[&Fact]) -> Fact {
+    let sizes: Option<Vec<Vec<usize>>> = parts
+        .iter()
+        .map(|f| f.shape.as_ref()?.iter().map(Expr::as_usize).collect())
+        .collect();
+    let Some(sizes) = sizes else {
         return Fact::default();
     };
-    let spatial: Vec<usize> = a[2..]
-        .iter()
-        .zip(&b[2..])
-        .zip(step)
-        .map(|((x, y), s)| x + (y - 1) * *s as usize)
-        .collect();
-    sized(first.dtype, b[0], a[1], &spatial)
+    let [first, .., last] = sizes.as_slice() else {
+        return Fact::default();
+    };
+    let reach = |a: usize| -> usize {
+        let taps = sizes.iter().zip(steps);
+        taps.map(|(size, step)| (size[2 + a] - 1) * step[a] as usize)
+            .sum()
+    };
+    let spatial: Vec<usize> = (0..first.len() - 2).map(|a| 1 + reach(a)).collect();
+    sized(parts[0].dtype, last[0], first[1], &spatial)
 }

@@ -1,12 +1,13 @@
 //! What a pass left alone, and why.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::passes::{Pass, Rule};
 use super::prepare::Prepared;
 use super::{Options, PassReport, Skipped};
 use crate::facts::Facts;
 use crate::ir::{Graph, NodeId, ValueId};
+use crate::ops::Map;
 
 /// Convolutions that an approximate pass refused.
 pub(super) fn candidates(prepared: &[Prepared], pass: &Pass, report: &mut PassReport) {
@@ -28,6 +29,7 @@ pub(super) fn candidates(prepared: &[Prepared], pass: &Pass, report: &mut PassRe
 pub(super) fn folds(
     graph: &Graph,
     facts: &Facts,
+    prepared: &[Prepared],
     gone: &HashSet<NodeId>,
     pass: &Pass,
     options: &Options,
@@ -36,10 +38,22 @@ pub(super) fn folds(
     let Rule::Fold { takes, .. } = pass.rule else {
         return;
     };
+    // What the pass itself had to say.
+    let told: HashMap<NodeId, &String> = prepared
+        .iter()
+        .flat_map(|chain| {
+            let own = chain.saturated.notes.unfolded.iter();
+            let own = own.filter(|((name, _), _)| *name == pass.name);
+            own.map(|((_, site), reason)| (chain.segment.nodes[*site as usize], reason))
+        })
+        .collect();
     for &id in graph.order() {
         if graph.node(id).op == takes
             && !gone.contains(&id)
-            && let Some(reason) = reason(graph, facts, id, options)
+            && let Some(reason) = told
+                .get(&id)
+                .map(|&reason| reason.clone())
+                .or_else(|| reason(graph, facts, id, options))
         {
             report.skipped.push(Skipped {
                 node: graph.node_name(id),
@@ -61,6 +75,9 @@ fn reason(graph: &Graph, facts: &Facts, id: NodeId, options: &Options) -> Option
         .filter(|&v| !facts.value(v).is_constant())
         .collect();
     let [data] = data.as_slice() else { return None };
+    if node.op == "Conv" {
+        return serial(graph, facts, id, *data, options);
+    }
     if !options.allows(&graph.node_name(id)) {
         return Some("left out by --only or --skip".into());
     }
@@ -76,4 +93,61 @@ fn reason(graph: &Graph, facts: &Facts, id: NodeId, options: &Options) -> Option
         return Some("the convolution's output is read elsewhere too".into());
     }
     Some("its constants do not fit the convolution's channels, or are not at hand".into())
+}
+
+/// Why a convolution is not one with the one before it; `None` if there is none
+/// before it, or more than element by element stands between.
+fn serial(
+    graph: &Graph,
+    facts: &Facts,
+    id: NodeId,
+    data: ValueId,
+    options: &Options,
+) -> Option<String> {
+    let mut value = data;
+    let mut reader = id;
+    let mut between = Vec::new();
+    let mut shared = false;
+    let first = loop {
+        let producer = graph.producer(value)?;
+        shared |= graph.sole_consumer(value) != Some(reader);
+        let node = graph.node(producer);
+        if node.op == "Conv" {
+            break producer;
+        }
+        value = elementwise(graph, facts, producer)?;
+        reader = producer;
+        between.push(node.op.as_str());
+    };
+    let name = graph.node_name(first);
+    between.reverse();
+    Some(if !options.allows(&graph.node_name(id)) {
+        "left out by --only or --skip".into()
+    } else if !between.is_empty() {
+        format!(
+            "{} between it and the convolution before it",
+            between.join(", ")
+        )
+    } else if shared {
+        format!("what {name} puts out is read elsewhere too")
+    } else {
+        format!("{name} and it stand too far down a long chain: run the pass on the result again")
+    })
+}
+
+/// The one value that a node reads and passes on element by element.
+fn elementwise(graph: &Graph, facts: &Facts, id: NodeId) -> Option<ValueId> {
+    let (operator, name) = (facts.operator(id)?, graph.node_name(id));
+    let cx = facts.cx(graph, id, &name);
+    let outputs = operator.infer(&cx).ok()?;
+    let reach = operator.reach(&cx, &outputs, 0).ok()?;
+    let inputs = graph.node(id).inputs.iter().zip(&reach.0);
+    let mut data = inputs.filter_map(|(value, path)| Some(((*value)?, path.as_ref()?)));
+    let mut data = data
+        .by_ref()
+        .filter(|(v, _)| !facts.value(*v).is_constant());
+    let (value, path) = data.next()?;
+    let rank = facts.value(value).shape.as_ref()?.len();
+    let same = |a: usize| path.follower(a) == Some((a, Map::IDENTITY));
+    (data.next().is_none() && (2..rank).all(same)).then_some(value)
 }

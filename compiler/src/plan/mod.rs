@@ -23,6 +23,7 @@ mod realize;
 mod saturate;
 pub mod search;
 mod segment;
+mod serial_pair;
 mod site;
 mod subject;
 mod weights;
@@ -35,6 +36,7 @@ pub use options::{
     Between, Calibration, Options, ParseOptionError, Shaping, Sink, StridePlace, Width,
 };
 pub use passes::{PASSES, Pass, Rule, find, split};
+pub use serial_pair::{Link, Together};
 pub use site::{Candidate, ConvSite};
 
 use crate::facts::{Facts, Scope};
@@ -225,6 +227,7 @@ impl<'a> Compilation<'a> {
         left::folds(
             &self.original.graph,
             &facts,
+            &prepared,
             &gone,
             pass,
             &self.options,

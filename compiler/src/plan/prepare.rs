@@ -11,9 +11,9 @@ use super::extract;
 use super::lang::{Chain, Term};
 use super::options::{Shaping, Width};
 use super::passes::Pass;
-use super::saturate::{Context, Saturated, saturate};
+use super::saturate::{Context, Offered, Saturated, saturate};
 use super::segment::{self, Segment};
-use super::weights::Weights;
+use super::weights::{Weights, key};
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
 use crate::fit::{self, Kernel};
@@ -140,7 +140,7 @@ impl Compilation<'_> {
     }
 
     /// The best term of a chain by predicted error, then size.
-    pub(super) fn choose(&self, chain: &Prepared, facts: &Facts) -> Choice {
+    pub(super) fn choose(&mut self, chain: &Prepared, facts: &Facts) -> Choice {
         let errors = self.predict(chain, facts);
         let replaceable = &chain.saturated.notes.replaceable;
         let after = extract::best(&chain.saturated, &errors, &|key| replaceable.contains(key));
@@ -148,18 +148,22 @@ impl Compilation<'_> {
     }
 
     /// Predicted errors of the chains on offer where several compete.
-    fn predict(&self, chain: &Prepared, facts: &Facts) -> HashMap<(Id, Chain), f64> {
+    fn predict(&mut self, chain: &Prepared, facts: &Facts) -> HashMap<(Id, Chain), f64> {
         let saturated = &chain.saturated;
         let mut errors = HashMap::new();
         let none = HashMap::new();
+        let class = |offer: &Offered| saturated.egraph.find(offer.weights);
+        let mut rivals: HashMap<Id, usize> = HashMap::new();
         for offer in &saturated.notes.offered {
-            let w = saturated.egraph.find(offer.weights);
-            let rivals = saturated.notes.offered.iter();
-            let rivals = rivals.filter(|other| saturated.egraph.find(other.weights) == w);
-            if rivals.count() < 2 {
+            *rivals.entry(class(offer)).or_default() += 1;
+        }
+        let smallest = Extractor::new(&saturated.egraph, AstSize);
+        for offer in &saturated.notes.offered {
+            let w = class(offer);
+            if rivals[&w] < 2 {
                 continue;
             }
-            let (_, expr) = Extractor::new(&saturated.egraph, AstSize).find_best(w);
+            let (_, expr) = smallest.find_best(w);
             let weights = Weights {
                 expr: &expr,
                 facts,
@@ -168,12 +172,14 @@ impl Compilation<'_> {
             };
             let kernel = weights.kernel(expr.root(), offer.site.groups);
             let error = kernel.ok().and_then(|kernel| {
-                let options = calibrate::fit_options(&self.options, None);
                 // Small kernels are cheaper to fit than to estimate well.
                 if kernel.data.len() <= FITTED_TO_RANK {
-                    let fit = fit::factorize(&kernel, &offer.chain.form, &options).ok()?;
+                    let node = chain.segment.nodes[offer.site.site as usize];
+                    let name = (key(&expr, expr.root()), offer.chain.clone());
+                    let fit = self.fit_weights(node, &name, &kernel).ok()?;
                     Some(fit.weight_error)
                 } else {
+                    let options = calibrate::fit_options(&self.options, None);
                     fit::predicted_error(&kernel, &offer.chain.form, &options).ok()
                 }
             });

@@ -1,6 +1,6 @@
 //! Passes as egg rewrites, and the run of the e-graph of one chain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Subst, Symbol, Var};
@@ -22,13 +22,17 @@ const MAX_ITERATIONS: usize = 12;
 /// What the passes left alone, and what they would like to see gone.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
-    /// Reason by pass and site.
+    /// Why a site is not factorized, by pass and site.
     pub skipped: HashMap<(&'static str, u32), String>,
+    /// Why a node does not fold, by pass and site.
+    pub unfolded: HashMap<(&'static str, u32), String>,
     /// Convolutions that an active pass can replace: the originals are then
     /// not to be chosen again.
-    pub replaceable: Vec<OpKey>,
+    pub replaceable: HashSet<OpKey>,
     /// Chains that were offered.
     pub offered: Vec<Offered>,
+    /// The same by what tells them apart.
+    known: HashSet<(Id, Chain)>,
 }
 
 /// A chain of convolutions that a pass offers for one.
@@ -159,16 +163,21 @@ pub fn saturate(
     );
     let rules: Vec<Rewrite<Term, Knowledge>> = passes
         .iter()
+        .copied()
         .filter_map(|pass| {
             let find: Find = match pass.rule {
                 Rule::Fold { apply, .. } => {
-                    let allowed = allowed.clone();
+                    let (allowed, notes) = (allowed.clone(), notes.clone());
                     Box::new(move |egraph, key, children| {
-                        if allowed.get(key.site as usize) == Some(&true) {
-                            apply(egraph, key, children)
-                        } else {
-                            Vec::new()
+                        if allowed.get(key.site as usize) != Some(&true) {
+                            return Vec::new();
                         }
+                        apply(egraph, key, children, &mut |reason| {
+                            if let Ok(mut notes) = notes.lock() {
+                                let site = (pass.name, key.site);
+                                notes.unfolded.entry(site).or_insert(reason);
+                            }
+                        })
                     })
                 }
                 Rule::Replace { apply, .. } => replacer(apply, &notes, &allowed),
@@ -205,9 +214,8 @@ fn replacer(
         let found = apply(egraph, key, children);
         if !found.is_empty()
             && let Ok(mut notes) = notes.lock()
-            && !notes.replaceable.contains(key)
         {
-            notes.replaceable.push(key.clone());
+            notes.replaceable.insert(key.clone());
         }
         found
     })
@@ -281,8 +289,7 @@ fn factorizer(
                     ids.push(id);
                     if let Ok(mut notes) = notes.lock() {
                         let weights = egraph.find(weights);
-                        let same = |o: &Offered| o.weights == weights && o.chain == chain;
-                        if !notes.offered.iter().any(same) {
+                        if notes.known.insert((weights, chain.clone())) {
                             notes.offered.push(Offered {
                                 weights,
                                 chain,
@@ -293,10 +300,8 @@ fn factorizer(
                         }
                     }
                 }
-                if let Ok(mut notes) = notes.lock()
-                    && !notes.replaceable.contains(key)
-                {
-                    notes.replaceable.push(key.clone());
+                if let Ok(mut notes) = notes.lock() {
+                    notes.replaceable.insert(key.clone());
                 }
                 ids
             }

@@ -120,17 +120,22 @@ impl Weights<'_> {
                 let border: Vec<usize> = border.iter().map(|&b| b as usize).collect();
                 Ok(embedded(&w, &border))
             }
-            Term::Composed(step, [first, second]) => {
-                let (a, b) = (self.kernel(*first, 1)?, self.kernel(*second, 1)?);
-                let steps = [
-                    vec![1; a.spatial.len()],
-                    step.iter().map(|&s| s as usize).collect(),
-                ];
-                let kernel = compose(&[a, b], &steps).map_err(|e| e.to_string())?;
+            Term::Composed(steps, parts) => {
+                let first = *parts.first().ok_or("a series of no weights")?;
+                let dtype = self.class(first)?.dtype;
+                let parts: Vec<Kernel> = parts
+                    .iter()
+                    .map(|&w| self.kernel(w, 1))
+                    .collect::<Result<_, _>>()?;
+                let steps: Vec<Vec<usize>> = steps
+                    .iter()
+                    .map(|step| step.iter().map(|&s| s as usize).collect())
+                    .collect();
+                let kernel = compose(&parts, &steps).map_err(|e| e.to_string())?;
                 let mut shape = vec![kernel.out, kernel.inp];
                 shape.extend(&kernel.spatial);
                 Ok(Elements {
-                    dtype: self.class(*first)?.dtype,
+                    dtype,
                     shape,
                     data: Arc::new(kernel.data),
                 })

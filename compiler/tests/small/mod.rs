@@ -66,6 +66,15 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        kind: Some(AttributeType::Int as i32),
+        i: Some(value),
+        ..AttributeProto::default()
+    }
+}
+
 pub struct Layer {
     pub weights: [usize; 4],
     pub stride: i64,

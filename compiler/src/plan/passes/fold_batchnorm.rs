@@ -4,7 +4,7 @@ use egg::Id;
 
 use super::{Pass, Rule};
 use crate::ops::BatchNormalization;
-use crate::plan::lang::{EGraph, OpKey, Term};
+use crate::plan::lang::{EGraph, OpKey, Term, series};
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -22,7 +22,12 @@ pub const PASS: Pass = Pass {
     },
 };
 
-fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
+fn fold(
+    egraph: &mut EGraph,
+    key: &OpKey,
+    children: &[Id],
+    _unfolded: &mut dyn FnMut(String),
+) -> Vec<Id> {
     let operator = key.operator.downcast::<BatchNormalization>();
     let (Some(norm), &[x, scale, shift, mean, variance]) = (operator, children) else {
         return Vec::new();
@@ -46,9 +51,23 @@ fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
             Some(&bias) => bias,
             None => egraph.add(Term::Missing),
         };
-        let weights = egraph.add(Term::Scaled(epsilon, [inputs[1], scale, variance]));
+        let weights = scaled(egraph, inputs[1], |w| {
+            Term::Scaled(epsilon, [w, scale, variance])
+        });
         let bias = egraph.add(Term::Shifted(epsilon, [bias, scale, shift, mean, variance]));
         found.push(egraph.add(Term::Op(conv.clone(), [inputs[0], weights, bias].into())));
     }
     found
+}
+
+/// The weights with their output channels scaled; of a series it is the last
+/// that takes the scale, so that a series stays flat.
+fn scaled(egraph: &mut EGraph, weights: Id, scale: impl Fn(Id) -> Term) -> Id {
+    let Some((steps, mut parts)) = series(egraph, weights) else {
+        return egraph.add(scale(weights));
+    };
+    if let Some(last) = parts.last_mut() {
+        *last = egraph.add(scale(*last));
+    }
+    egraph.add(Term::Composed(steps, parts))
 }

@@ -22,7 +22,12 @@ pub const PASS: Pass = Pass {
     },
 };
 
-fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
+fn fold(
+    egraph: &mut EGraph,
+    key: &OpKey,
+    children: &[Id],
+    _unfolded: &mut dyn FnMut(String),
+) -> Vec<Id> {
     let ("Add", &[a, b]) = (key.name.as_ref(), children) else {
         return Vec::new();
     };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use egg::Id;
 
 use super::{Pass, Rule};
-use crate::ir::Expr;
 use crate::ops::Conv;
 use crate::ops::window::{AutoPad, WindowAttrs};
-use crate::plan::lang::{EGraph, OpKey, Term, is_missing};
+use crate::plan::lang::{EGraph, OpKey, Series, Term, extents, is_missing, series};
+use crate::plan::serial_pair::{Link, Together};
 use crate::plan::site::ConvSite;
 
 /// The pass.
@@ -25,73 +25,88 @@ pub const PASS: Pass = Pass {
     example: "convfold factorize model.onnx -o folded.onnx --pass fold-linear",
     rule: Rule::Fold {
         apply: fold,
-        takes: "",
+        takes: "Conv",
     },
 };
 
-fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
-    let Some(Ok(second)) = ConvSite::read(egraph, key, children) else {
-        return Vec::new();
-    };
+fn fold(
+    egraph: &mut EGraph,
+    key: &OpKey,
+    children: &[Id],
+    unfolded: &mut dyn FnMut(String),
+) -> Vec<Id> {
     let mut found = Vec::new();
-    for term in egraph[second.inputs[0]].nodes.clone() {
+    let before = match children.first() {
+        Some(&x) if key.conv().is_some() => egraph[x].nodes.clone(),
+        _ => return found,
+    };
+    let second = ConvSite::read(egraph, key, children);
+    for term in before {
         let Term::Op(before, inputs) = &term else {
             continue;
         };
-        let Some(Ok(first)) = ConvSite::read(egraph, before, inputs) else {
-            continue;
+        let (first, second) = match (ConvSite::read(egraph, before, inputs), &second) {
+            (Some(Ok(first)), Some(Ok(second))) => (first, second),
+            (Some(Err(reason)), _) => {
+                unfolded(format!("of the convolution before it: {reason}"));
+                continue;
+            }
+            (Some(_), Some(Err(reason))) => {
+                unfolded(reason.clone());
+                continue;
+            }
+            _ => continue,
         };
         // Factors stay apart: to fold them would undo the factorization.
         let apart = |site: &ConvSite| egraph[site.inputs[1]].data.factored;
-        if apart(&first) || apart(&second) {
+        if apart(&first) || apart(second) {
             continue;
         }
-        if let Some(conv) = composed(egraph, &first, &second)
-            && saves(egraph, &first, &second, &conv)
-        {
-            let step: Box<[u32]> = first.stride.iter().map(|&s| s as u32).collect();
-            let weights = egraph.add(Term::Composed(step, [first.inputs[1], second.inputs[1]]));
-            let mut inputs = vec![first.inputs[0], weights];
-            let missing = egraph.add(Term::Missing);
-            let bias = |egraph: &EGraph, site: &ConvSite| {
-                let own = site.inputs[2] != site.inputs[1] && !is_missing(egraph, site.inputs[2]);
-                if own { site.inputs[2] } else { missing }
-            };
-            let (a, b) = (bias(egraph, &first), bias(egraph, &second));
-            if a != missing {
-                inputs.push(egraph.add(Term::Carried([a, second.inputs[1], b])));
-            } else if b != missing {
-                inputs.push(b);
-            }
-            let key = OpKey::new("Conv", before.site, Arc::new(conv));
-            found.push(egraph.add(Term::Op(key, inputs.into())));
+        match one(egraph, &first, second) {
+            Ok(conv) => found.extend(composed(
+                egraph, key, children, before, &first, second, conv,
+            )),
+            Err(reason) => unfolded(reason),
         }
     }
     found
 }
 
-/// The single convolution, where it is exact: ungrouped, undilated; the second
-/// without padding, or the first 1x1 without bias (then padding commutes).
-fn composed(egraph: &EGraph, first: &ConvSite, second: &ConvSite) -> Option<Conv> {
-    let plain = |s: &ConvSite| s.groups == 1 && s.dilation.iter().all(|&d| d == 1);
-    let inner = second.pads.iter().any(|&p| p != 0);
-    let pointwise = first.kernel.iter().chain(&first.stride).all(|&k| k == 1);
-    let unbiased = first.inputs[2] == first.inputs[1] || is_missing(egraph, first.inputs[2]);
-    if !plain(first) || !plain(second) || (inner && !(pointwise && unbiased)) {
-        return None;
-    }
-    let sum = |a: &[i64], b: &[i64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
-    let ints = |v: &mut dyn Iterator<Item = usize>| -> Option<Vec<i64>> {
-        v.map(|n| i64::try_from(n).ok()).collect()
+/// The one convolution, or why the two are left.
+fn one(egraph: &EGraph, first: &ConvSite, second: &ConvSite) -> Result<Conv, String> {
+    let link = |site: &ConvSite| Link {
+        out: site.out,
+        inp: site.inp,
+        groups: site.groups,
+        kernel: site.kernel.clone(),
+        stride: site.stride.clone(),
+        dilation: site.dilation.clone(),
+        pads: site.pads.clone(),
+        bias: bias(egraph, site).is_some(),
     };
-    let axes = || first.kernel.iter().zip(&second.kernel).zip(&first.stride);
-    let strides = || first.stride.iter().zip(&second.stride);
-    Some(Conv {
+    let one = Together::of(&link(first), &link(second))
+        .ok_or("its sizes and those of the convolution before it do not go together")?;
+    if let Some(obstacle) = one.obstacle {
+        return Err(obstacle.into());
+    }
+    if !one.saves() {
+        return Err(format!(
+            "one {} in place of it and the convolution before it takes {:.0} % more \
+             multiply-accumulates",
+            extents(&one.kernel),
+            100.0 * (one.together / one.apart - 1.0),
+        ));
+    }
+    let ints = |v: &[usize]| -> Result<Vec<i64>, &str> {
+        let all = v.iter().map(|&n| i64::try_from(n).ok());
+        all.collect::<Option<_>>().ok_or("its sizes overflow")
+    };
+    Ok(Conv {
         window: WindowAttrs {
-            kernel: Some(ints(&mut axes().map(|((a, b), s)| a + s * (b - 1)))?),
-            strides: Some(ints(&mut strides().map(|(a, b)| a * b))?),
+            kernel: Some(ints(&one.kernel)?),
+            strides: Some(ints(&one.stride)?),
             dilations: None,
-            pads: Some(sum(&first.pads, &second.pads)),
+            pads: Some(one.pads),
             auto_pad: AutoPad::NotSet,
             ceil: false,
         },
@@ -99,26 +114,70 @@ fn composed(egraph: &EGraph, first: &ConvSite, second: &ConvSite) -> Option<Conv
     })
 }
 
-/// Whether the single convolution needs fewer multiply-accumulates.
-fn saves(egraph: &EGraph, first: &ConvSite, second: &ConvSite, conv: &Conv) -> bool {
-    let area = |id: Id| -> Option<f64> {
-        let shape = egraph[id].data.fact.shape.as_ref()?;
-        let size: Expr = shape[2..].iter().product();
-        #[allow(clippy::cast_precision_loss)]
-        size.substitute(&|_| Some(64)).as_const().map(|v| v as f64)
-    };
-    #[allow(clippy::cast_precision_loss)]
-    let taps = |k: &[usize]| k.iter().product::<usize>() as f64;
-    let Some(middle) = area(second.inputs[0]) else {
-        return false;
-    };
-    let Some(kernel) = &conv.window.kernel else {
-        return false;
-    };
-    let outputs: f64 = second.stride.iter().fold(middle, |a, &s| a / s as f64);
-    let single: f64 = kernel.iter().map(|&k| k as f64).product();
-    let (inp, mid, out) = (first.inp as f64, first.out as f64, second.out as f64);
-    let pair =
-        middle * inp * mid * taps(&first.kernel) + outputs * mid * out * taps(&second.kernel);
-    outputs * inp * out * single < pair
+/// A constant that the convolution adds to its output.
+fn bias(egraph: &EGraph, site: &ConvSite) -> Option<Id> {
+    let own = site.inputs[2] != site.inputs[1] && !is_missing(egraph, site.inputs[2]);
+    own.then_some(site.inputs[2])
+}
+
+/// The one convolution as a term; `None` where a term for it is there already,
+/// from another order of folding.
+fn composed(
+    egraph: &mut EGraph,
+    key: &OpKey,
+    children: &[Id],
+    before: &OpKey,
+    first: &ConvSite,
+    second: &ConvSite,
+    conv: Conv,
+) -> Option<Id> {
+    let (steps, parts) = joined(egraph, first, second)?;
+    let weights = egraph.add(Term::Composed(steps, parts));
+    let own = egraph.lookup(Term::Op(key.clone(), children.into()))?;
+    let key = OpKey::new("Conv", before.site, Arc::new(conv));
+    let data = egraph.find(first.inputs[0]);
+    let known = egraph[own].nodes.iter().any(|term| match term {
+        Term::Op(op, inputs) => {
+            let same = |i: usize, id: Id| inputs.get(i).is_some_and(|&c| egraph.find(c) == id);
+            same(1, egraph.find(weights)) && same(0, data) && *op == key
+        }
+        _ => false,
+    });
+    if known {
+        return None;
+    }
+    let mut inputs = vec![first.inputs[0], weights];
+    let (a, b) = (bias(egraph, first), bias(egraph, second));
+    if let Some(a) = a {
+        let b = match b {
+            Some(b) => b,
+            None => egraph.add(Term::Missing),
+        };
+        inputs.push(egraph.add(Term::Carried([a, second.inputs[1], b])));
+    } else {
+        inputs.extend(b);
+    }
+    Some(egraph.add(Term::Op(key, inputs.into())))
+}
+
+/// The weights of both as one series, and the distances of their taps in the
+/// first one's input.
+fn joined(egraph: &EGraph, first: &ConvSite, second: &ConvSite) -> Option<Series> {
+    let ones = vec![1; first.stride.len()];
+    let (mut steps, mut parts) = (Vec::new(), Vec::new());
+    for (site, jump) in [(first, &ones), (second, &first.stride)] {
+        let (own, weights) = series(egraph, site.inputs[1]).unwrap_or_else(|| {
+            let taps = vec![1; ones.len()].into_boxed_slice();
+            ([taps].into(), [site.inputs[1]].into())
+        });
+        for step in &own {
+            let step = step.iter().zip(&site.dilation).zip(jump);
+            let step: Option<Box<[u32]>> = step
+                .map(|((&s, &d), &j)| u32::try_from(d.checked_mul(j)?).ok()?.checked_mul(s))
+                .collect();
+            steps.push(step?);
+        }
+        parts.extend(weights);
+    }
+    Some((steps.into(), parts.into()))
 }

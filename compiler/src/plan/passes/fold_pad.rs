@@ -25,7 +25,12 @@ pub const PASS: Pass = Pass {
     },
 };
 
-fn fold(egraph: &mut EGraph, key: &OpKey, children: &[Id]) -> Vec<Id> {
+fn fold(
+    egraph: &mut EGraph,
+    key: &OpKey,
+    children: &[Id],
+    _unfolded: &mut dyn FnMut(String),
+) -> Vec<Id> {
     let Some(Ok(site)) = ConvSite::read(egraph, key, children) else {
         return Vec::new();
     };

@@ -28,13 +28,17 @@ use super::site::{Candidate, ConvSite};
 /// where the pass is not about it.
 pub type Offer = fn(&ConvSite, Shaping) -> Option<Result<Vec<Candidate>, String>>;
 
+/// Adds terms that equal an operator term exactly and returns them; says why it
+/// does not where one might expect it.
+pub type Fold = fn(&mut EGraph, &OpKey, &[Id], &mut dyn FnMut(String)) -> Vec<Id>;
+
 /// What a pass does to the e-graph.
 #[derive(Clone, Copy)]
 pub enum Rule {
     /// Given an operator term, adds terms that equal it exactly and returns them.
     Fold {
         /// The rewrite.
-        apply: fn(&mut EGraph, &OpKey, &[Id]) -> Vec<Id>,
+        apply: Fold,
         /// The operator that it takes away; those that stay are reported.
         takes: &'static str,
     },

@@ -1,7 +1,7 @@
 //! What the passes that write a kernel as serial small ones share: the width,
 //! the stride, the reasons to leave a layer alone.
 
-use crate::fit::exact_width;
+use crate::fit::{Form, Kernel, exact_width};
 use crate::plan::options::{Shaping, StridePlace, Width};
 use crate::plan::site::{Candidate, ConvSite};
 
@@ -36,10 +36,10 @@ pub fn candidates(
         for &first in places {
             let with = |m: usize| at_width(site, kernels, m, first, 1);
             if shaping.width == Width::Ladder {
-                found.extend(ladder(site, kernels, &with));
+                found.extend(ladder(site, &with));
                 continue;
             }
-            match width(site, kernels, shaping.width, &with) {
+            match width(site, shaping.width, &with) {
                 Ok(Some(m)) => {
                     found.extend(with(m));
                     if shaping.width == Width::Auto && m < NARROW {
@@ -60,15 +60,11 @@ pub fn candidates(
 }
 
 /// The widest middles at each rung's share of the layer's parameters.
-fn ladder(
-    site: &ConvSite,
-    kernels: &[Vec<usize>],
-    with: &dyn Fn(usize) -> Option<Candidate>,
-) -> Vec<Candidate> {
+fn ladder(site: &ConvSite, with: &dyn Fn(usize) -> Option<Candidate>) -> Vec<Candidate> {
     let mut widths = Vec::new();
     for rung in LADDER {
         // A rung below the narrowest middle is none.
-        if let Ok(Some(m)) = width(site, kernels, Width::Ratio(rung), with) {
+        if let Ok(Some(m)) = width(site, Width::Ratio(rung), with) {
             widths.push(m);
         }
     }
@@ -117,7 +113,6 @@ fn at_width(
 
 fn width(
     site: &ConvSite,
-    kernels: &[Vec<usize>],
     width: Width,
     with: &dyn Fn(usize) -> Option<Candidate>,
 ) -> Result<Option<usize>, String> {
@@ -167,22 +162,21 @@ fn width(
             "{m} channels do not divide into its {} groups",
             site.groups
         )),
-        Width::Exact => Ok(Some(lossless(site, kernels))),
+        Width::Exact => Ok(with(one).map(|c| lossless(site, &c.form))),
     }
 }
 
 /// A width that is lossless by construction; where the weights are at hand it is
 /// narrowed to the smallest that is.
-fn lossless(site: &ConvSite, kernels: &[Vec<usize>]) -> usize {
-    let shape = crate::fit::Kernel {
+fn lossless(site: &ConvSite, form: &Form) -> usize {
+    let shape = Kernel {
         out: site.out,
         inp: site.inp,
         spatial: site.kernel.clone(),
         groups: site.groups,
         data: Vec::new(),
     };
-    let (first, last) = (&kernels[0], &kernels[kernels.len() - 1]);
-    exact_width(&shape, first, last).1
+    exact_width(&shape, form).1
 }
 
 /// The kernel of an axis as extents of at most `small` taps that span it:
