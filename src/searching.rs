@@ -47,7 +47,7 @@ pub fn run(
     }
     let bounded = limits.max_drop.is_some() || limits.max_error.is_some();
     let found = match target.budget {
-        Some(share) => match search.select(Bound::Cost(share)) {
+        Some(share) => match search.select(Bound::Cost(share))? {
             None if search.layers() > 0 => bail!(
                 "--budget {share}: no selection keeps so little; the boldest keeps {:.2}",
                 search.least_cost()
@@ -55,7 +55,7 @@ pub fn run(
             found => found,
         },
         None if bounded => tightest(&mut search, limits, before, judge)?,
-        None => search.select(Bound::Loss(FIRST)),
+        None => search.select(Bound::Loss(FIRST))?,
     };
     let selection = found.unwrap_or_else(|| search.nothing());
     let report = search.apply(&selection)?;
@@ -82,7 +82,7 @@ fn front(
         #[allow(clippy::cast_precision_loss)]
         let share = least + (1.0 - least) * i as f64 / count as f64;
         // Room for rounding: the least cost itself is a sum of shares.
-        let selection = search.select(Bound::Cost(share * (1.0 + 1e-6)));
+        let selection = search.select(Bound::Cost(share * (1.0 + 1e-6)))?;
         let Some(selection) = selection.filter(|s| last.as_ref() != Some(s)) else {
             continue;
         };
@@ -111,7 +111,7 @@ fn tightest(
     let (mut holds, mut fails): (Option<f64>, Option<f64>) = (None, None);
     let mut bound = FIRST.min(greatest);
     for _ in 0..TRIALS {
-        let Some(selection) = search.select(Bound::Loss(bound)) else {
+        let Some(selection) = search.select(Bound::Loss(bound))? else {
             break;
         };
         let known = tried.contains(&selection);
@@ -123,7 +123,7 @@ fn tightest(
             match &step.accuracy {
                 Accuracy::Measured(comparison) => comparison.violations(limits).is_empty(),
                 // Nothing can be measured: the prediction has to do.
-                _ => return Ok(search.select(Bound::Loss(FIRST))),
+                _ => return Ok(search.select(Bound::Loss(FIRST))?),
             }
         };
         tried.push(selection.clone());

@@ -4,7 +4,7 @@ use faer::Accum;
 use rayon::prelude::*;
 
 use super::FitError;
-use super::linalg::{Matrix, dot, mul, mul_into, swap_axes, symmetric_into, transposed};
+use super::linalg::{Matrix, axpy, dot, mul, mul_into, symmetric_into, transposed};
 use super::problem::{Block, Problem, Solution};
 use super::weighing::Weighing;
 
@@ -117,45 +117,27 @@ impl<'a> Curvature<'a> {
     }
 
     /// `U ⊗ K`, nearly the Gauss-Newton matrix by `B`: one step of power iteration
-    /// towards the nearest Kronecker product (Van Loan and Pitsianis 1993) of
-    /// `H = Σ_{y,y'} C_yy' ⊗ Π_yy'`, `C = AᵀA`. `K` is `None` in the identity
-    /// metric.
+    /// towards the Kronecker product nearest (Van Loan and Pitsianis 1993) to the
+    /// part of `H = Σ_{y,y'} C_yy' ⊗ Π_yy'`, `C = AᵀA`, where a tap meets itself;
+    /// the other pairs are many, and say little more. `K` is `None` in the
+    /// identity metric.
     pub fn kronecker(&self) -> (Matrix, Option<Matrix>) {
         let p = self.problem;
-        let (width, taps, q) = (p.chain.width(), p.columns.len(), p.columns[0].len());
-        let products: Vec<Matrix> = self
-            .at
-            .blocks
-            .iter()
-            .map(|block| {
-                let rows = swap_axes(&block.a, taps, block.a.rows / taps, block.b.rows);
-                mul(rows.t(), rows.view())
-            })
-            .collect();
-        let pairs: Vec<(usize, usize)> = (0..taps)
-            .flat_map(|y| (0..taps).map(move |y2| (y, y2)))
-            .collect();
-        let part = |s: usize, (y, y2): (usize, usize)| {
-            let m = self.at.blocks[s].b.rows;
-            let span = |y: usize| (y * m..(y + 1) * m).collect::<Vec<usize>>();
-            products[s].gather(&span(y), &span(y2))
+        let (width, q) = (p.chain.width(), p.columns[0].len());
+        let products = |block: &Block| -> Vec<Matrix> {
+            let out = block.a.rows / p.columns.len();
+            let own = (0..p.columns.len()).map(|y| block.a.rows_of(y, out));
+            own.map(|a| mul(a.t(), a.view())).collect()
         };
-        let seen = |s: usize, (y, y2): (usize, usize)| {
-            self.projected
-                .get(s)
-                .map(|left| left.gather(&p.columns[y], &p.columns[y2]))
+        let products: Vec<Vec<Matrix>> = self.at.blocks.iter().map(products).collect();
+        let seen = |left: &Matrix| -> Vec<Matrix> {
+            p.columns.iter().map(|c| left.gather(c, c)).collect()
         };
-        let mut k = (!self.projected.is_empty()).then(|| Matrix::zeros(q, q));
+        let seen: Vec<Vec<Matrix>> = self.projected.iter().map(seen).collect();
+        let mut k = (!seen.is_empty()).then(|| Matrix::zeros(q, q));
         if let Some(k) = &mut k {
-            for s in 0..self.at.blocks.len() {
-                for pair in &pairs {
-                    let weight = part(s, *pair).trace();
-                    let Some(seen) = seen(s, *pair) else { continue };
-                    k.data
-                        .iter_mut()
-                        .zip(&seen.data)
-                        .for_each(|(k, x)| *k += weight * x);
-                }
+            for (c, seen) in products.iter().flatten().zip(seen.iter().flatten()) {
+                axpy(&mut k.data, c.trace(), &seen.data);
             }
             let mean = (k.trace() / q as f64).max(f64::MIN_POSITIVE);
             k.data.iter_mut().for_each(|v| *v /= mean);
@@ -164,17 +146,14 @@ impl<'a> Curvature<'a> {
         let mut u = Matrix::zeros(width, width);
         let mut first = 0;
         for (s, block) in self.at.blocks.iter().enumerate() {
-            for pair in &pairs {
-                let weight = match (&k, seen(s, *pair)) {
-                    (Some(k), Some(seen)) => dot(&k.data, &seen.data),
-                    _ if pair.0 == pair.1 => q as f64,
-                    _ => continue,
+            for (y, c) in products[s].iter().enumerate() {
+                let weight = match &k {
+                    Some(k) => dot(&k.data, &seen[s][y].data),
+                    None => q as f64,
                 };
-                let c = part(s, *pair);
                 for r in 0..c.rows {
-                    for (l, c) in c.row(r).iter().enumerate() {
-                        u.data[(first + r) * width + first + l] += weight * c / norm / p.energy;
-                    }
+                    let to = &mut u.data[(first + r) * width + first..][..c.cols];
+                    axpy(to, weight / norm / p.energy, c.row(r));
                 }
             }
             first += block.b.rows;

@@ -10,11 +10,13 @@ use rayon::prelude::*;
 
 use super::super::calibrate::{encode, fit_options};
 use super::super::lang::{Chain, Term};
+use super::super::options::Options;
 use super::super::saturate::Offered;
 use super::super::subject::Subject;
 use super::super::weights::{FitKey, Weights, key};
+use super::refine::NEAR;
 use super::{Fits, Goal, Layer, Offer, PlanError, Search, extracted, timing};
-use crate::fit::{self, Fit, FitError, Moments};
+use crate::fit::{self, Fit, FitError, Form, Moments};
 
 /// A candidate is fitted if its expected error is within this factor of the best
 /// expected at no more cost.
@@ -24,26 +26,29 @@ const LOSSLESS: f64 = 1e-6;
 /// Widths of a form that run in the first heat.
 const HEAT: usize = 2;
 
+/// Most steps of a fit for comparison, and the relative decrease of the squared
+/// error below which it has converged: most have soon, and those of close fits
+/// to large kernels would look much worse than they are if all were cut alike.
+const STEPS: usize = 25;
+const SETTLED: f64 = 0.06;
+
 /// A layer before its candidates are fitted.
 struct Entry {
     layer: Layer,
-    /// The name of its weights in a fit's key.
-    weights: String,
     offered: Vec<Offered>,
-    moments: Option<Moments>,
 }
 
-/// A fit to be made: entry and candidate.
-type Job = (usize, usize);
+/// A candidate: its entry's place, its own.
+type Place = (usize, usize);
 
 impl Search<'_, '_> {
     /// Fits the candidates of all layers in parallel.
-    pub(super) fn fit_candidates(&mut self) -> Result<Fits, PlanError> {
+    pub(super) fn fit_candidates(&mut self) -> Result<(), PlanError> {
         let mut entries = self.entries();
         self.gather(&mut entries)?;
-        let mut fitted: HashMap<Job, Arc<Fit>> = HashMap::new();
+        let mut fitted: HashMap<Place, Arc<Fit>> = HashMap::new();
         let forms: Vec<Vec<Vec<usize>>> = entries.iter().map(|e| by_form(&e.offered)).collect();
-        let first: Vec<Job> = (0..entries.len())
+        let first: Vec<Place> = (0..entries.len())
             .flat_map(|e| {
                 let heat = forms[e].iter().flat_map(|members| heat(members));
                 heat.map(move |c| (e, c))
@@ -51,10 +56,10 @@ impl Search<'_, '_> {
             .collect();
         self.fit_all(&entries, &first, &mut fitted)?;
         let (plan, goal) = (&self.compilation.options, self.goal);
-        let second: Vec<Job> = (0..entries.len())
+        let second: Vec<Place> = (0..entries.len())
             .into_par_iter()
             .flat_map_iter(|e| {
-                let options = fit_options(plan, entries[e].moments.as_ref());
+                let options = fit_options(plan, entries[e].layer.moments.as_ref());
                 let rest = rest(&entries[e], e, &forms[e], &fitted, goal, &options);
                 rest.into_iter().map(move |c| (e, c))
             })
@@ -73,8 +78,9 @@ impl Search<'_, '_> {
                     macs: offered.macs[1],
                     seconds: None,
                     error: fit.output_error.unwrap_or(fit.weight_error),
+                    refined: false,
                 });
-                let key: FitKey = (entry.weights.clone(), offered.chain.clone());
+                let key: FitKey = (entry.layer.weights.clone(), offered.chain.clone());
                 fits[entry.layer.chain].insert(key, fit.clone());
             }
             let unbeaten = |goal| {
@@ -90,7 +96,8 @@ impl Search<'_, '_> {
             };
             self.layers.push(entry.layer);
         }
-        Ok(fits)
+        self.fits = fits;
+        Ok(())
     }
 
     /// The layers that have candidates, in execution order.
@@ -128,6 +135,7 @@ impl Search<'_, '_> {
                     macs: offered[0].macs[0],
                     seconds: None,
                     error: 0.0,
+                    refined: true,
                 };
                 entries.push(Entry {
                     layer: Layer {
@@ -135,12 +143,12 @@ impl Search<'_, '_> {
                         site,
                         node: chain.names[site as usize].clone(),
                         kernel,
+                        weights: key(&after, w),
+                        moments: None,
                         offers: vec![keep],
                         sensitivity: 1.0,
                     },
-                    weights: key(&after, w),
                     offered,
-                    moments: None,
                 });
             }
         }
@@ -193,7 +201,7 @@ impl Search<'_, '_> {
             return Err(PlanError::Calibration(reason));
         }
         for (e, _, moments) in subjects {
-            entries[e].moments = Some(moments);
+            entries[e].layer.moments = Some(moments);
         }
         Ok(())
     }
@@ -203,37 +211,51 @@ impl Search<'_, '_> {
     fn fit_all(
         &self,
         entries: &[Entry],
-        jobs: &[Job],
-        fitted: &mut HashMap<Job, Arc<Fit>>,
+        places: &[Place],
+        fitted: &mut HashMap<Place, Arc<Fit>>,
     ) -> Result<(), PlanError> {
-        let plan = &self.compilation.options;
-        let done = AtomicUsize::new(0);
-        let made: Vec<Option<(Job, Arc<Fit>)>> = jobs
-            .par_iter()
-            .map(|&(e, c)| {
-                let entry = &entries[e];
-                let options = fit::Options {
-                    starts: 1,
-                    iterations: 5,
-                    tolerance: 1e-2,
-                    polish: 0,
-                    ..fit_options(plan, entry.moments.as_ref())
-                };
-                let form = &entry.offered[c].chain.form;
-                let fit = fit::factorize(&entry.layer.kernel, form, &options);
-                let count = done.fetch_add(1, Ordering::Relaxed) + 1;
-                (plan.progress)(count, jobs.len(), &entry.layer.node);
-                match fit {
-                    Ok(fit) => Ok(Some(((e, c), Arc::new(fit)))),
-                    Err(FitError::Cancelled) => Err(PlanError::Cancelled),
-                    // A form that cannot be fitted does not compete.
-                    Err(_) => Ok(None),
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        fitted.extend(made.into_iter().flatten());
+        let jobs: Vec<Job> = places
+            .iter()
+            .map(|&(e, c)| (&entries[e].layer, &*entries[e].offered[c].chain.form))
+            .collect();
+        let made = side_by_side(&self.compilation.options, &jobs, STEPS, SETTLED)?;
+        let made = places.iter().zip(made);
+        fitted.extend(made.filter_map(|(&place, fit)| Some((place, fit?))));
         Ok(())
     }
+}
+
+/// A fit to be made.
+pub(super) type Job<'a> = (&'a Layer, &'a Form);
+
+/// Makes fits for comparison, from one start each, in parallel. `None` for a form
+/// that cannot be fitted: it does not compete.
+pub(super) fn side_by_side(
+    plan: &Options,
+    jobs: &[Job],
+    steps: usize,
+    settled: f64,
+) -> Result<Vec<Option<Arc<Fit>>>, PlanError> {
+    let done = AtomicUsize::new(0);
+    jobs.par_iter()
+        .map(|(layer, form)| {
+            let options = fit::Options {
+                starts: 1,
+                iterations: steps,
+                tolerance: settled,
+                polish: 0,
+                ..fit_options(plan, layer.moments.as_ref())
+            };
+            let fit = fit::factorize(&layer.kernel, form, &options);
+            let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+            (plan.progress)(count, jobs.len(), &layer.node);
+            match fit {
+                Ok(fit) => Ok(Some(Arc::new(fit))),
+                Err(FitError::Cancelled) => Err(PlanError::Cancelled),
+                Err(_) => Ok(None),
+            }
+        })
+        .collect()
 }
 
 /// What a candidate costs before anything is timed.
@@ -291,7 +313,7 @@ fn rest(
     entry: &Entry,
     e: usize,
     forms: &[Vec<usize>],
-    fitted: &HashMap<Job, Arc<Fit>>,
+    fitted: &HashMap<Place, Arc<Fit>>,
     goal: Goal,
     options: &fit::Options,
 ) -> Vec<usize> {
@@ -346,7 +368,7 @@ fn between(heat: &[(f64, f64)], cost: f64) -> Option<f64> {
 }
 
 /// Keeps the first offer (the layer as it is) and those of the others that cost
-/// less than it and that no other one beats in cost and loss.
+/// less than it and that no other one beats in cost and, by far, in loss.
 pub(super) fn reduce(offers: &mut Vec<Offer>, goal: Goal) {
     let keep = offers[0].clone();
     let mut rest: Vec<Offer> = offers.drain(1..).collect();
@@ -359,11 +381,30 @@ pub(super) fn reduce(offers: &mut Vec<Offer>, goal: Goal) {
     });
     let mut least = f64::INFINITY;
     rest.retain(|o| {
-        let better = o.error < least;
+        let near = o.error <= NEAR * least;
         least = least.min(o.error);
-        better
+        near
     });
     offers.extend(rest);
+}
+
+/// The offers that no other one beats in cost and loss, by their places.
+pub(super) fn unbeaten(offers: &[Offer], goal: Goal) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..offers.len()).collect();
+    let (cost, error) = (|o: usize| offers[o].cost(goal), |o: usize| offers[o].error);
+    places.sort_by(|&a, &b| {
+        cost(a)
+            .total_cmp(&cost(b))
+            .then(error(a).total_cmp(&error(b)))
+    });
+    let mut least = f64::INFINITY;
+    places.retain(|&o| {
+        let better = error(o) < least;
+        least = least.min(error(o));
+        better
+    });
+    places.sort_unstable();
+    places
 }
 
 /// Both fronts, each offer once.

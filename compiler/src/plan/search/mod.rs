@@ -4,12 +4,14 @@
 //! the e-graphs at once, each at a ladder of widths. Every layer's candidates
 //! are fitted on the calibration data and reduced to a Pareto front (weights,
 //! MACs, time, lost output); what a layer's loss does to the network's outputs
-//! is measured; an integer program picks one candidate a layer ([`select`]). The
-//! pick is extracted from the e-graphs and fitted again, layer after layer, on
+//! is measured; an integer program picks one candidate a layer ([`select`]), and
+//! picks again when those near its picks were fitted with more care ([`refine`]).
+//! The pick is extracted from the e-graphs and fitted again, layer after layer, on
 //! the rewritten network. Whether that holds what was asked is for the caller
 //! to measure: it tightens or relaxes the bound.
 
 mod front;
+mod refine;
 mod select;
 mod sensitivity;
 mod timing;
@@ -26,7 +28,7 @@ use super::realize::Source;
 use super::weights::FitKey;
 use super::{Compilation, PassReport, PlanError, Rival, Skipped};
 use crate::facts::Facts;
-use crate::fit::{Fit, Kernel};
+use crate::fit::{Fit, Kernel, Moments};
 use crate::model::Model;
 use crate::ops::Conv;
 
@@ -75,6 +77,8 @@ struct Offer {
     seconds: Option<f64>,
     /// Root of the share of the layer's output that is lost.
     error: f64,
+    /// Whether it was fitted to the end.
+    refined: bool,
 }
 
 impl Offer {
@@ -116,7 +120,11 @@ struct Layer {
     site: u32,
     node: String,
     kernel: Kernel,
-    /// What the layer costs as it is comes first; then its Pareto front.
+    /// The name of its weights in a fit's key.
+    weights: String,
+    /// Moments of what it reads, where there are calibration data.
+    moments: Option<Moments>,
+    /// The layer as it is comes first; then its Pareto front, and what is near it.
     offers: Vec<Offer>,
     /// Share of the network's output variance that is lost when the layer loses
     /// all of its own.
@@ -152,6 +160,8 @@ pub struct Search<'c, 'a> {
     facts: Arc<Facts>,
     prepared: Vec<Prepared>,
     layers: Vec<Layer>,
+    /// Fits of the candidates.
+    fits: Fits,
     left: Vec<Skipped>,
     goal: Goal,
 }
@@ -184,15 +194,16 @@ impl<'a> Compilation<'a> {
             facts,
             prepared,
             layers: Vec::new(),
+            fits: Vec::new(),
             goal,
         };
-        let fits = search.fit_candidates()?;
-        search.measure_sensitivity(&fits)?;
+        search.fit_candidates()?;
+        search.measure_sensitivity()?;
         if goal == Goal::Latency {
             search.measure_time(clock)?;
-        }
-        for layer in &mut search.layers {
-            front::reduce(&mut layer.offers, goal);
+            for layer in &mut search.layers {
+                front::reduce(&mut layer.offers, goal);
+            }
         }
         Ok(search)
     }
@@ -237,7 +248,7 @@ impl Search<'_, '_> {
 
     /// The cost of the boldest selection, as a share of what the layers cost.
     pub fn least_cost(&self) -> f64 {
-        let bold = self.select(Bound::Loss(f64::INFINITY));
+        let bold = select::select(&self.layers, self.goal, Bound::Loss(f64::INFINITY));
         bold.map_or(1.0, |s| s.cost)
     }
 
@@ -253,11 +264,6 @@ impl Search<'_, '_> {
             loss: 0.0,
             cost: 1.0,
         }
-    }
-
-    /// The best selection under a bound; `None` if none meets it.
-    pub fn select(&self, bound: Bound) -> Option<Selection> {
-        select::select(&self.layers, self.goal, bound)
     }
 
     /// Rewrites the model as selected: [`Compilation::model`] then gives it.
@@ -348,14 +354,16 @@ impl Search<'_, '_> {
             100.0 * (1.0 - offer.cost(self.goal) / keep.cost(self.goal)),
             self.goal.unit(),
             100.0 * layer.loss(offer),
-            layer.offers.len(),
+            front::unbeaten(&layer.offers, self.goal).len(),
         )
     }
 
     /// The neighbours on the front.
     fn rivals(&self, layer: &Layer, pick: usize) -> Vec<Rival> {
         let at = layer.offers[pick].cost(self.goal);
-        let mut others: Vec<&Offer> = (0..layer.offers.len())
+        let front = front::unbeaten(&layer.offers, self.goal);
+        let mut others: Vec<&Offer> = front
+            .into_iter()
             .filter(|&i| i != pick)
             .map(|i| &layer.offers[i])
             .collect();

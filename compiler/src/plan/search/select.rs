@@ -2,6 +2,7 @@
 
 use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, SolveOptions, Variable};
 
+use super::front::unbeaten;
 use super::{Bound, Goal, Layer, Selection};
 
 /// Nodes of the branch and bound after which the best so far is taken; bounded
@@ -18,15 +19,22 @@ type Figures = (f64, f64);
 /// The cheapest selection within a loss, or the least lossy one within a cost.
 pub(super) fn select(layers: &[Layer], goal: Goal, bound: Bound) -> Option<Selection> {
     let now: f64 = layers.iter().map(|l| l.offers[0].cost(goal)).sum();
+    let fronts: Vec<Vec<usize>> = layers.iter().map(|l| unbeaten(&l.offers, goal)).collect();
     let figures: Vec<Vec<Figures>> = layers
         .iter()
-        .map(|l| {
-            let offers = l.offers.iter();
+        .zip(&fronts)
+        .map(|(l, front)| {
+            let offers = front.iter().map(|&o| &l.offers[o]);
             offers.map(|o| (o.cost(goal) / now, l.loss(o))).collect()
         })
         .collect();
-    let picks = choose(&figures, bound)?;
-    let picked = || figures.iter().zip(&picks).map(|(own, &i)| own[i]);
+    let places = choose(&figures, bound)?;
+    let picked = || figures.iter().zip(&places).map(|(own, &i)| own[i]);
+    let picks = fronts
+        .iter()
+        .zip(&places)
+        .map(|(front, &i)| front[i])
+        .collect();
     Some(Selection {
         cost: picked().map(|(cost, _)| cost).sum(),
         loss: picked().map(|(_, loss)| loss).sum(),

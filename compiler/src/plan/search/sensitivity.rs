@@ -2,7 +2,7 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::{Fits, Offer, PlanError, Search, Source};
+use super::{Offer, PlanError, Search, Source};
 use crate::model::Model;
 
 /// Root of the share of a layer's output that the first probe loses: large enough
@@ -20,7 +20,7 @@ type Outputs = Vec<Vec<Vec<f32>>>;
 impl Search<'_, '_> {
     /// Rewrites one layer at a time and sees what comes out. Without calibration
     /// data every layer counts alike.
-    pub(super) fn measure_sensitivity(&mut self, fits: &Fits) -> Result<(), PlanError> {
+    pub(super) fn measure_sensitivity(&mut self) -> Result<(), PlanError> {
         if self.compilation.options.calibration.is_none() || self.layers.len() < 2 {
             return Ok(());
         }
@@ -40,7 +40,10 @@ impl Search<'_, '_> {
                 tried = probe;
                 let mut picks = vec![None; total];
                 picks[l] = probe;
-                let (model, _) = self.realize(&picks, &Source::Known(fits))?;
+                let fits = std::mem::take(&mut self.fits);
+                let realized = self.realize(&picks, &Source::Known(&fits));
+                self.fits = fits;
+                let (model, _) = realized?;
                 let lost = loss(&before, &self.outputs(&model)?);
                 let error = probe.map_or(0.0, |p| self.layers[l].offers[p].error);
                 if error > 0.0 {

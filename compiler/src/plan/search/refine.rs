@@ -1,0 +1,89 @@
+//! Candidates near a selection, fitted again with care.
+//!
+//! The fits that rank all candidates are short. They flatter forms that converge
+//! soon (`k x 1` with `1 x k`) over those that converge late, so that what is
+//! selected by them is only a first guess: the candidates around it are fitted
+//! to the end, and the selection is made again, until it stands among such alone.
+
+use super::super::weights::FitKey;
+use super::front::{Job, side_by_side};
+use super::{Bound, PlanError, Search, Selection, select};
+
+/// Costs within this factor of a pick's are near it.
+const SPAN: f64 = 1.2;
+/// Candidates whose short fit lost up to this factor of the least at no more
+/// cost may turn out better.
+pub(super) const NEAR: f64 = 1.1;
+/// Selections after which the last one is taken.
+const ROUNDS: usize = 8;
+/// Most steps of a fit that counts, and the relative decrease of the squared
+/// error below which it has converged.
+const STEPS: usize = 40;
+const SETTLED: f64 = 0.01;
+
+/// A candidate: its layer's place, its own. The layer as it is is none.
+type Place = (usize, usize);
+
+impl Search<'_, '_> {
+    /// The best selection under a bound; `None` if none meets it.
+    ///
+    /// # Errors
+    /// [`PlanError`], where a candidate cannot be fitted.
+    pub fn select(&mut self, bound: Bound) -> Result<Option<Selection>, PlanError> {
+        let mut selection = select::select(&self.layers, self.goal, bound);
+        for _ in 0..ROUNDS {
+            let Some(picked) = &selection else { break };
+            let open = self.open(picked);
+            if open.is_empty() {
+                break;
+            }
+            self.refine(&open)?;
+            selection = select::select(&self.layers, self.goal, bound);
+        }
+        Ok(selection)
+    }
+
+    /// The candidates near a selection whose fits are short.
+    fn open(&self, selection: &Selection) -> Vec<Place> {
+        let mut open = Vec::new();
+        for (l, (layer, &pick)) in self.layers.iter().zip(&selection.picks).enumerate() {
+            let cost = |o: usize| layer.offers[o].cost(self.goal);
+            let at = cost(pick);
+            let least = |most: f64| {
+                let within = (1..layer.offers.len()).filter(|&o| cost(o) <= most);
+                let errors = within.map(|o| layer.offers[o].error);
+                errors.fold(f64::INFINITY, f64::min)
+            };
+            open.extend(
+                (1..layer.offers.len())
+                    .filter(|&o| !layer.offers[o].refined)
+                    .filter(|&o| cost(o) <= at * SPAN && cost(o) >= at / SPAN)
+                    .filter(|&o| layer.offers[o].error <= NEAR * least(cost(o)))
+                    .map(|o| (l, o)),
+            );
+        }
+        open
+    }
+
+    fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
+        let jobs: Vec<Job> = open
+            .iter()
+            .filter_map(|&(l, o)| {
+                let layer = &self.layers[l];
+                Some((layer, &*layer.offers[o].chain.as_ref()?.form))
+            })
+            .collect();
+        let fits = side_by_side(&self.compilation.options, &jobs, STEPS, SETTLED)?;
+        for (&(l, o), fit) in open.iter().zip(fits) {
+            let layer = &mut self.layers[l];
+            let offer = &mut layer.offers[o];
+            offer.refined = true;
+            if let (Some(fit), Some(chain)) = (fit, &offer.chain) {
+                offer.error = fit.output_error.unwrap_or(fit.weight_error);
+                let key: FitKey = (layer.weights.clone(), chain.clone());
+                self.fits[layer.chain].insert(key, fit);
+            }
+        }
+        Ok(())
+    }
+}
