@@ -9,6 +9,7 @@ mod calibration;
 mod commands;
 mod failure;
 mod files;
+mod forms;
 mod interrupt;
 mod limits;
 mod lint;

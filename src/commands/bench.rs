@@ -1,19 +1,26 @@
 //! `convfold bench`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use compiler::model::Model;
+use compiler::plan::Width;
 use runtime::bench::{BenchOptions, bench};
 use runtime::session::Dim;
-use runtime::{Control, Dataset};
+use runtime::{CompareOptions, Comparison, Control, Dataset, Reference};
 
-use super::Verdict;
+use super::{Verdict, explain};
 use crate::args::{InputShapes, Output, Preprocessing};
-use crate::source::Runnable;
+use crate::forms::{self, Form};
+use crate::source::{Runnable, Source, Weights};
 use crate::terminal::Terminal;
-use crate::{interrupt, views};
+use crate::{failure, interrupt, views};
+
+/// What a model is measured against where it is given alone.
+const DEFAULT_PASSES: [&str; 2] = ["large-to-3x3", "all-to-2x2"];
 
 /// Arguments.
 #[derive(Debug, Args)]
@@ -30,6 +37,16 @@ pub struct Bench {
     /// Begin no further round after this time
     #[arg(long, value_name = "S", default_value_t = BenchOptions::default().budget.as_secs_f64())]
     seconds: f64,
+    /// Time what this pass makes of the first model beside it, and each layer that it rewrites
+    /// (repeatable) [default, for one model alone: large-to-3x3 and all-to-2x2]
+    #[arg(long = "pass", value_name = "NAME")]
+    passes: Vec<String>,
+    /// Channels between the factors of those rewrites
+    #[arg(long, default_value = "same")]
+    width: Width,
+    /// Time the given models and nothing else
+    #[arg(long, conflicts_with = "passes")]
+    alone: bool,
     /// Streams that run at the same time, each on its own thread
     #[arg(long, value_name = "N", default_value_t = 1)]
     streams: usize,
@@ -55,11 +72,20 @@ impl Bench {
             .iter()
             .map(|m| Runnable::open(m))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let models: Vec<_> = sources.iter().map(Runnable::model).collect();
         let data = match &self.data {
             Some(data) => self.preprocessing.open(data)?,
             None => self.random(&sources[0])?,
         };
+        let (original, mut forms) = self.forms(&sources[0], terminal)?;
+        let names: Vec<String> = forms
+            .iter()
+            .map(|form| format!("{}, {}", sources[0].name(), form.pass))
+            .collect();
+        let made = names.iter().zip(&forms);
+        let made: Vec<_> = made
+            .map(|(name, form)| runtime::Model::new(name, &form.bytes))
+            .collect();
+        let models: Vec<_> = sources.iter().map(Runnable::model).chain(made).collect();
         let options = BenchOptions {
             rounds: self.rounds,
             budget,
@@ -75,16 +101,66 @@ impl Bench {
             };
             bench(&models, &data, &options, &control)?
         };
-        self.output
-            .publish(&views::timing::report(&timings, self.streams), &self.models)?;
+        let comparisons = match &self.data {
+            Some(_) if !forms.is_empty() => compared(&models, forms.len(), &data, terminal)?,
+            _ => Vec::new(),
+        };
+        for (form, comparison) in forms.iter_mut().zip(comparisons) {
+            form.comparison = Some(comparison);
+        }
+        if let Some(original) = original {
+            let shapes = self.shapes(&sources[0])?;
+            for form in &mut forms {
+                form.time_layers(&original, &shapes, self.rounds, budget, terminal)?;
+            }
+        }
+        let report = views::timing::report(&timings, self.streams, &forms);
+        self.output.publish(&report, &self.models)?;
         Ok(Verdict::Clean)
+    }
+
+    /// The forms to be timed beside the first model, and that model.
+    fn forms(
+        &self,
+        first: &Runnable,
+        terminal: &Terminal,
+    ) -> anyhow::Result<(Option<Model>, Vec<Form>)> {
+        let default = self.passes.is_empty();
+        if self.alone || (default && self.models.len() > 1) {
+            return Ok((None, Vec::new()));
+        }
+        let names: Vec<&str> = match default {
+            true => DEFAULT_PASSES.to_vec(),
+            false => self.passes.iter().map(String::as_str).collect(),
+        };
+        let passes = names
+            .into_iter()
+            .map(explain::pass)
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let model = match Source::open(&self.models[0], Weights::Bring) {
+            Ok(source) => source.model,
+            // tract runs what the compiler cannot read.
+            Err(error) if default => {
+                failure::note(&format!("{error:#}; it is timed as it is"));
+                return Ok((None, Vec::new()));
+            }
+            Err(error) => return Err(error),
+        };
+        let made = forms::made(&model, &self.shapes(first)?, &passes, self.width, terminal)?;
+        Ok((Some(model), made))
+    }
+
+    /// The sizes that were given for the model's inputs.
+    fn shapes(&self, source: &Runnable) -> anyhow::Result<HashMap<String, Vec<i64>>> {
+        let inputs = source.model().inputs()?;
+        let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
+        self.shapes.resolve(source.name(), &names)
     }
 
     /// Random samples of the shapes that the model's inputs have.
     fn random(&self, source: &Runnable) -> anyhow::Result<Dataset> {
         let inputs = source.model().inputs()?;
-        let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
-        let given = self.shapes.resolve(source.name(), &names)?;
+        let given = self.shapes(source)?;
         let mut samples = Vec::with_capacity(inputs.len());
         for input in &inputs {
             let shape: Option<Vec<usize>> = match (given.get(&input.name), &input.dims) {
@@ -112,4 +188,24 @@ impl Bench {
         }
         Ok(Dataset::random(&samples, 16, 0))
     }
+}
+
+/// The last so many models against the first.
+fn compared(
+    models: &[runtime::Model],
+    last: usize,
+    data: &Dataset,
+    terminal: &Terminal,
+) -> anyhow::Result<Vec<Comparison>> {
+    let bar = terminal.progress("comparing");
+    let progress = |done, total| bar.set(done, total);
+    let control = Control {
+        progress: Some(&progress),
+        cancel: Some(interrupt::flag()),
+    };
+    let reference = Reference::new(models[0], data, CompareOptions::default(), &control)?;
+    let others = models[models.len() - last..].iter();
+    Ok(others
+        .map(|&model| reference.compare(model, &control))
+        .collect::<Result<_, _>>()?)
 }

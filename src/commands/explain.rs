@@ -3,7 +3,7 @@
 use analyzer::rules;
 use anyhow::bail;
 use clap::Args;
-use compiler::plan::{self, PASSES};
+use compiler::plan::{self, PASSES, Pass};
 
 use super::Verdict;
 use crate::args::Output;
@@ -36,8 +36,19 @@ impl Explain {
     }
 }
 
+/// The pass that `--pass` names.
+///
+/// # Errors
+/// There is none of this name.
+pub(super) fn pass(name: &str) -> anyhow::Result<&'static Pass> {
+    match plan::find(name) {
+        Some(pass) => Ok(pass),
+        None => bail!("--pass {}", unknown(name)),
+    }
+}
+
 /// That there is no pass of this name, and which there are.
-pub(super) fn unknown(name: &str) -> String {
+fn unknown(name: &str) -> String {
     let names: Vec<&str> = PASSES.iter().map(|p| p.name).collect();
     format!("{name:?} is no pass; there are {}", names.join(", "))
 }

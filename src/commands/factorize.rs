@@ -216,11 +216,10 @@ impl Factorize {
         } else {
             given.collect()
         };
-        let find = |name| match plan::find(name) {
-            Some(pass) => Ok(pass),
-            None => bail!("--pass {}", explain::unknown(name)),
-        };
-        let passes = names.into_iter().map(find).collect::<anyhow::Result<_>>()?;
+        let passes = names
+            .into_iter()
+            .map(explain::pass)
+            .collect::<anyhow::Result<_>>()?;
         Ok((Aim::Passes(passes), limits))
     }
 

@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod comparison;
 pub mod diff;
 pub mod dot;
+mod forms;
 pub mod lint;
 pub mod passes;
 pub mod rewriting;

@@ -3,11 +3,13 @@
 use runtime::bench::{Spread, Timing};
 use serde_json::json;
 
+use super::forms;
+use crate::forms::Form;
 use crate::output::{Block, Cell, Column, Report, Table, Tone};
 use crate::units;
 
-/// The report on a measurement.
-pub fn report(timings: &[Timing], streams: usize) -> Report {
+/// The report on a measurement. The last timings are those of `forms`.
+pub fn report(timings: &[Timing], streams: usize, forms: &[Form]) -> Report {
     let mut table = Table::new(
         "",
         &[
@@ -27,18 +29,22 @@ pub fn report(timings: &[Timing], streams: usize) -> Report {
          ratios are taken round by round.",
         if streams == 1 { "" } else { "s" }
     );
+    let own = &timings[timings.len() - forms.len()..];
+    let mut blocks = vec![Block::Table(table), Block::Note(Tone::Plain, note)];
+    for (form, timing) in forms.iter().zip(own) {
+        blocks.extend(forms::blocks(form, timing));
+    }
+    let forms: Vec<_> = forms.iter().map(forms::json).collect();
     Report {
         title: "Time in tract".into(),
-        blocks: vec![Block::Table(table), Block::Note(Tone::Plain, note)],
-        data: json!({"schema": "convfold.bench.v1", "streams": streams, "models": timings}),
+        blocks,
+        data: json!({
+            "schema": "convfold.bench.v1", "streams": streams, "models": timings, "forms": forms,
+        }),
     }
 }
 
 fn row(timing: &Timing) -> Vec<Cell> {
-    let range = |spread: &Spread, show: fn(f64) -> String| {
-        let text = format!("{} to {}", show(spread.lower), show(spread.upper));
-        Cell::with_raw(text, format!("{} {}", spread.lower, spread.upper))
-    };
     let number = |value: f64, show: fn(f64) -> String| Cell::with_raw(show(value), value);
     vec![
         timing.model.as_str().into(),
@@ -50,4 +56,10 @@ fn row(timing: &Timing) -> Vec<Cell> {
         timing.rounds.to_string().into(),
         timing.batch.to_string().into(),
     ]
+}
+
+/// The middle half of a distribution.
+pub(super) fn range(spread: &Spread, show: fn(f64) -> String) -> Cell {
+    let text = format!("{} to {}", show(spread.lower), show(spread.upper));
+    Cell::with_raw(text, format!("{} {}", spread.lower, spread.upper))
 }

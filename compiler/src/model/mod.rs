@@ -6,6 +6,9 @@
 mod export;
 mod function;
 mod import;
+mod part;
+
+pub(crate) use part::float;
 
 use std::path::{Path, PathBuf};
 

@@ -6,11 +6,8 @@ use std::path::Path;
 use super::super::calibrate::encode;
 use super::{Clock, Layer, Offer, PlanError, Search};
 use crate::ir::{Attrs, DataType, NewNode, Patch, Ref, Tensor};
-use crate::model::Model;
-use crate::onnx::schema::{
-    Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
-};
+use crate::model::{Model, float};
+use crate::onnx::schema::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::ops::{Conv, Operator};
 
 /// Operator set of the models that are timed; convolutions are the same in all.
@@ -128,26 +125,6 @@ fn node(op: &str, attrs: Attrs, inputs: Vec<Ref>, output: Ref) -> NewNode {
 
 /// A model that passes its input on.
 fn empty(sample: &[usize]) -> Option<ModelProto> {
-    let dim = sample
-        .iter()
-        .map(|&d| {
-            Some(Dimension {
-                value: Some(DimensionValue::DimValue(i64::try_from(d).ok()?)),
-                ..Dimension::default()
-            })
-        })
-        .collect::<Option<_>>()?;
-    let value = |name: &str, shape| ValueInfoProto {
-        name: Some(name.into()),
-        kind: Some(TypeProto {
-            value: Some(TypeValue::TensorType(TensorType {
-                elem_type: Some(DataType::Float as i32),
-                shape,
-            })),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    };
     Some(ModelProto {
         ir_version: Some(8),
         opset_import: vec![OperatorSetIdProto {
@@ -156,8 +133,8 @@ fn empty(sample: &[usize]) -> Option<ModelProto> {
         }],
         graph: Some(GraphProto {
             name: Some("layer".into()),
-            input: vec![value("x", Some(TensorShapeProto { dim }))],
-            output: vec![value("y", None)],
+            input: vec![float("x", Some(sample))?],
+            output: vec![float("y", None)?],
             node: vec![NodeProto {
                 op_type: Some("Identity".into()),
                 input: vec!["x".into()],
