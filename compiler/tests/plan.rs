@@ -87,6 +87,34 @@ fn batchnorm(channels: usize) -> (NodeProto, Vec<TensorProto>) {
     (node, constants.collect())
 }
 
+/// Neither of two nodes is touched by a fold of both where one is to be left.
+#[test]
+fn what_is_skipped_takes_nothing_in() {
+    let layer = Layer {
+        weights: [4, 3, 3, 3],
+        stride: 1,
+        pads: [1; 4],
+        bias: false,
+    };
+    let (node, constants) = batchnorm(4);
+    let before = followed_by(&layer, node, constants);
+    for (skip, reason) in [("y", "y before it is left out"), ("z", "left out by")] {
+        let (never, skip) = (AtomicBool::new(false), [skip.to_owned()]);
+        let options = Options {
+            skip: &skip,
+            ..Options::new(&never)
+        };
+        let model = Model::from_proto(before.clone(), Path::new("test.onnx")).unwrap();
+        let mut compilation = Compilation::new(model, options, Scope::default());
+        let pass = plan::find("fold-batchnorm").unwrap();
+        let report = compilation.run(pass).unwrap();
+        assert!(report.sites.is_empty(), "{skip:?}");
+        let told = report.skipped.iter().find(|s| s.node == "z").unwrap();
+        assert!(told.reason.contains(reason), "{skip:?}: {}", told.reason);
+        assert!(compilation.model().to_proto().graph == before.graph);
+    }
+}
+
 #[test]
 fn batchnorm_folds_and_combines_with_a_factorization() {
     for bias in [false, true] {

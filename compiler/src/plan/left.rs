@@ -84,6 +84,10 @@ fn reason(graph: &Graph, facts: &Facts, id: NodeId, options: &Options) -> Option
     let Some(before) = graph.producer(*data) else {
         return Some("nothing stands before it".into());
     };
+    let name = graph.node_name(before);
+    if options.skips(&name) {
+        return Some(format!("{name} before it is left out by --skip"));
+    }
     let op = &graph.node(before).op;
     let additive = node.op == "Add";
     if op != "Conv" {
@@ -123,6 +127,8 @@ fn serial(
     between.reverse();
     Some(if !options.allows(&graph.node_name(id)) {
         "left out by --only or --skip".into()
+    } else if options.skips(&name) {
+        format!("{name} before it is left out by --skip")
     } else if !between.is_empty() {
         format!(
             "{} between it and the convolution before it",

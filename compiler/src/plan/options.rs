@@ -139,7 +139,7 @@ pub struct Options<'a> {
     pub stride: StridePlace,
     /// Only nodes whose name fits one of these globs; all if empty.
     pub only: &'a [String],
-    /// Not nodes whose name fits one of these globs.
+    /// Not nodes whose name fits one of these globs, nor what is folded into them.
     pub skip: &'a [String],
     /// Calibration data; weights are fitted in the Frobenius norm without.
     pub calibration: Option<&'a dyn Calibration>,
@@ -177,9 +177,17 @@ impl<'a> Options<'a> {
 
     /// Whether the user's globs let passes touch a node.
     pub fn allows(&self, node: &str) -> bool {
-        let any = |globs: &[String]| globs.iter().any(|g| glob(g, node));
-        (self.only.is_empty() || any(self.only)) && !any(self.skip)
+        (self.only.is_empty() || any(self.only, node)) && !self.skips(node)
     }
+
+    /// Whether the user named a node among those to be left alone.
+    pub fn skips(&self, node: &str) -> bool {
+        any(self.skip, node)
+    }
+}
+
+fn any(globs: &[String], node: &str) -> bool {
+    globs.iter().any(|g| glob(g, node))
 }
 
 /// Matches `*` (any run of characters) and `?` (any one).

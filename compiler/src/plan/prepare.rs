@@ -72,7 +72,8 @@ impl Compilation<'_> {
     ) -> Result<Vec<Prepared>, PlanError> {
         let graph = &self.original.graph;
         let mut prepared = Vec::new();
-        for segment in segment::segments(graph, facts) {
+        let stays = |node| self.options.skips(&graph.node_name(node));
+        for segment in segment::segments(graph, facts, &stays) {
             self.stop_if_cancelled()?;
             let (mut egraph, root) = segment.egraph(graph, facts);
             let before = egraph.id_to_expr(root);

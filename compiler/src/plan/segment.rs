@@ -43,8 +43,9 @@ fn data_input(graph: &Graph, facts: &Facts, id: NodeId) -> Option<ValueId> {
     data.next().is_none().then_some(first)
 }
 
-/// All chains of a graph, in its order.
-pub fn segments(graph: &Graph, facts: &Facts) -> Vec<Segment> {
+/// All chains of a graph, in its order. A node that is to stay stands alone, so
+/// that nothing is folded into it or over it.
+pub fn segments(graph: &Graph, facts: &Facts, stays: &dyn Fn(NodeId) -> bool) -> Vec<Segment> {
     let mut chain_of: HashMap<NodeId, usize> = HashMap::new();
     let mut found: Vec<Segment> = Vec::new();
     for &id in &facts.sorted {
@@ -54,6 +55,7 @@ pub fn segments(graph: &Graph, facts: &Facts) -> Vec<Segment> {
         let before = graph
             .producer(input)
             .filter(|_| graph.sole_consumer(input) == Some(id))
+            .filter(|&p| !stays(p) && !stays(id))
             .and_then(|p| chain_of.get(&p).copied())
             .filter(|&at| found[at].nodes.len() < MAX_LENGTH);
         let at = before.unwrap_or_else(|| {

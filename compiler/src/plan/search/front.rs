@@ -112,7 +112,7 @@ impl Search<'_, '_> {
                     own.push(offered.clone());
                 }
             }
-            for (site, offered) in sites {
+            for (site, mut offered) in sites {
                 let taken = HashMap::from([(site, &offered[0].chain)]);
                 let after = extracted(chain, &taken).after;
                 let Some(w) = factored(&after, &offered[0].chain) else {
@@ -137,6 +137,10 @@ impl Search<'_, '_> {
                     error: 0.0,
                     refined: true,
                 };
+                // What saves nothing is not worth a fit; times are not known yet.
+                if self.goal != Goal::Latency {
+                    offered.retain(|o| cost(o, self.goal) < keep.cost(self.goal));
+                }
                 entries.push(Entry {
                     layer: Layer {
                         chain: c,
