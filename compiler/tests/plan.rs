@@ -98,7 +98,7 @@ fn what_is_skipped_takes_nothing_in() {
     };
     let (node, constants) = batchnorm(4);
     let before = followed_by(&layer, node, constants);
-    for (skip, reason) in [("y", "y before it is left out"), ("z", "left out by")] {
+    for (skip, reason) in [("conv", "conv before it is left out"), ("z", "left out by")] {
         let (never, skip) = (AtomicBool::new(false), [skip.to_owned()]);
         let options = Options {
             skip: &skip,

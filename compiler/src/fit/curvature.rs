@@ -8,6 +8,9 @@ use super::linalg::{Matrix, axpy, dot, mul, mul_into, symmetric_into, transposed
 use super::problem::{Block, Problem, Solution};
 use super::weighing::Weighing;
 
+/// Taps of the last factor of which all pairs are looked at.
+const FEW: usize = 9;
+
 /// `H`, the Gauss-Newton matrix of half the relative squared error.
 pub(super) struct Curvature<'a> {
     problem: &'a Problem,
@@ -117,21 +120,30 @@ impl<'a> Curvature<'a> {
     }
 
     /// `U ⊗ K`, nearly the Gauss-Newton matrix by `B`: one step of power iteration
-    /// towards the Kronecker product nearest (Van Loan and Pitsianis 1993) to the
-    /// part of `H = Σ_{y,y'} C_yy' ⊗ Π_yy'`, `C = AᵀA`, where a tap meets itself;
-    /// the other pairs are many, and say little more. `K` is `None` in the
-    /// identity metric.
+    /// towards the nearest Kronecker product (Van Loan and Pitsianis 1993) of
+    /// `H = Σ_{y,y'} C_yy' ⊗ Π_yy'`, `C = AᵀA`. Of many taps `y`, those pairs are
+    /// taken in which a tap meets itself. `K` is `None` in the identity metric.
     pub fn kronecker(&self) -> (Matrix, Option<Matrix>) {
         let p = self.problem;
-        let (width, q) = (p.chain.width(), p.columns[0].len());
+        let (width, taps, q) = (p.chain.width(), p.columns.len(), p.columns[0].len());
+        let pairs: Vec<(usize, usize)> = (0..taps)
+            .flat_map(|y| (0..taps).map(move |y2| (y, y2)))
+            .filter(|(y, y2)| taps <= FEW || y == y2)
+            .collect();
         let products = |block: &Block| -> Vec<Matrix> {
-            let out = block.a.rows / p.columns.len();
-            let own = (0..p.columns.len()).map(|y| block.a.rows_of(y, out));
-            own.map(|a| mul(a.t(), a.view())).collect()
+            let out = block.a.rows / taps;
+            let own: Vec<Matrix> = (0..taps).map(|y| block.a.rows_of(y, out)).collect();
+            let products = pairs.iter();
+            products
+                .map(|&(y, y2)| mul(own[y].t(), own[y2].view()))
+                .collect()
         };
         let products: Vec<Vec<Matrix>> = self.at.blocks.iter().map(products).collect();
         let seen = |left: &Matrix| -> Vec<Matrix> {
-            p.columns.iter().map(|c| left.gather(c, c)).collect()
+            let parts = pairs.iter();
+            parts
+                .map(|&(y, y2)| left.gather(&p.columns[y], &p.columns[y2]))
+                .collect()
         };
         let seen: Vec<Vec<Matrix>> = self.projected.iter().map(seen).collect();
         let mut k = (!seen.is_empty()).then(|| Matrix::zeros(q, q));
@@ -146,10 +158,11 @@ impl<'a> Curvature<'a> {
         let mut u = Matrix::zeros(width, width);
         let mut first = 0;
         for (s, block) in self.at.blocks.iter().enumerate() {
-            for (y, c) in products[s].iter().enumerate() {
+            for (i, (c, (y, y2))) in products[s].iter().zip(&pairs).enumerate() {
                 let weight = match &k {
-                    Some(k) => dot(&k.data, &seen[s][y].data),
-                    None => q as f64,
+                    Some(k) => dot(&k.data, &seen[s][i].data),
+                    None if y == y2 => q as f64,
+                    None => continue,
                 };
                 for r in 0..c.rows {
                     let to = &mut u.data[(first + r) * width + first..][..c.cols];
