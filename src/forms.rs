@@ -13,8 +13,8 @@ use compiler::plan::{Compilation, Options, Pass, Site, Width};
 use runtime::bench::{BenchOptions, Spread, bench};
 use runtime::{Comparison, Control, Dataset};
 
-use crate::interrupt;
 use crate::terminal::Terminal;
+use crate::{interrupt, source};
 
 /// A model that a pass made.
 pub struct Form {
@@ -71,7 +71,8 @@ pub fn made(
             progress: &progress,
             ..Options::new(interrupt::flag())
         };
-        let mut compilation = Compilation::new(model.clone(), options, scope(shapes));
+        let mut compilation =
+            Compilation::new(model.clone(), options, Scope::of_inputs(shapes.clone()));
         let report = compilation
             .run(pass)
             .with_context(|| format!("{}: {}", model.path.display(), pass.name))?;
@@ -107,7 +108,7 @@ impl Form {
         terminal: &Terminal,
     ) -> anyhow::Result<()> {
         let bar = terminal.progress("layers");
-        let facts = Facts::infer(&model.graph, &scope(shapes))?;
+        let facts = Facts::infer(&model.graph, &Scope::of_inputs(shapes.clone()))?;
         let count = self.layers.len();
         let each = budget / u32::try_from(count).unwrap_or(u32::MAX).max(1);
         let options = BenchOptions {
@@ -146,13 +147,6 @@ impl Form {
     }
 }
 
-fn scope(shapes: &HashMap<String, Vec<i64>>) -> Scope {
-    Scope {
-        input_shapes: shapes.clone(),
-        ..Scope::default()
-    }
-}
-
 /// Names of what a node reads and writes, and the shape of what it reads for a
 /// batch of one.
 fn ends(model: &Model, facts: &Facts, name: &str) -> Option<([String; 2], Vec<usize>)> {
@@ -172,9 +166,5 @@ fn ends(model: &Model, facts: &Facts, name: &str) -> Option<([String; 2], Vec<us
 }
 
 fn totals(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> anyhow::Result<Totals> {
-    let options = analyzer::Options {
-        input_shapes: shapes.clone(),
-        ..analyzer::Options::default()
-    };
-    Ok(analyzer::analyze(model, &options)?.totals)
+    Ok(source::analysis(model, shapes)?.totals)
 }

@@ -68,12 +68,7 @@ pub struct Figures {
 
 impl Figures {
     fn of(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> anyhow::Result<Self> {
-        let options = analyzer::Options {
-            input_shapes: shapes.clone(),
-            ..analyzer::Options::default()
-        };
-        let analysis =
-            analyzer::analyze(model, &options).with_context(|| model.path.display().to_string())?;
+        let analysis = source::analysis(model, shapes)?;
         Ok(Self {
             convolution_parameters: analysis
                 .layers
@@ -244,10 +239,7 @@ impl Task<'_> {
             None => None,
         };
         let figures = Figures::of(&source.model, &self.shapes)?;
-        let scope = Scope {
-            input_shapes: self.shapes.clone(),
-            ..Scope::default()
-        };
+        let scope = Scope::of_inputs(self.shapes.clone());
         let options = Options {
             progress: &progress,
             ..self.options

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use analyzer::Analysis;
 use anyhow::Context;
 use bytes::Bytes;
 use compiler::facts::{Facts, Scope};
@@ -97,10 +98,7 @@ impl Source {
 /// Why a model is not handed to tract: a value that it would allocate takes more
 /// than this process may. tract itself would end the process.
 pub fn too_large(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> Option<String> {
-    let scope = Scope {
-        input_shapes: shapes.clone(),
-        ..Scope::default()
-    };
+    let scope = Scope::of_inputs(shapes.clone());
     let graph = model.expanded();
     let facts = Facts::infer(graph, &scope).ok()?;
     let allowed = limits::memory();
@@ -118,6 +116,18 @@ pub fn too_large(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> Option<St
             )
         })
     })
+}
+
+/// The analysis of a model whose inputs have these shapes.
+///
+/// # Errors
+/// The model cannot be analyzed; the message names it.
+pub fn analysis(model: &Model, shapes: &HashMap<String, Vec<i64>>) -> anyhow::Result<Analysis> {
+    let options = analyzer::Options {
+        input_shapes: shapes.clone(),
+        ..analyzer::Options::default()
+    };
+    analyzer::analyze(model, &options).with_context(|| model.path.display().to_string())
 }
 
 /// A model for the runtime: its bytes, weights and all. Files beside the model

@@ -116,10 +116,7 @@ impl<'a> Study<'a> {
     pub fn new(model: &'a Model, options: &Options) -> Result<Self, AnalyzeError> {
         let graph = model.expanded();
         check_shapes(graph, &options.input_shapes)?;
-        let facts = model.facts(&Scope {
-            input_shapes: options.input_shapes.clone(),
-            ..Scope::default()
-        })?;
+        let facts = model.facts(&Scope::of_inputs(options.input_shapes.clone()))?;
         let fields = Fields::trace(graph, &facts);
         let inputs = fields.spatial().into_iter().filter_map(|axes| {
             let input = *graph.inputs.get(axes.first()?.input)?;

@@ -57,10 +57,7 @@ impl OneSample {
         let mut input_shapes: HashMap<String, Vec<i64>> = batch.collect();
         let open = !input_shapes.is_empty();
         input_shapes.extend(study.options.input_shapes.clone());
-        let scope = Scope {
-            input_shapes,
-            ..Scope::default()
-        };
+        let scope = Scope::of_inputs(input_shapes);
         let facts = open.then(|| study.model.facts(&scope).ok()).flatten();
         let single = facts.map(|facts| {
             let fields = Fields::trace(study.graph, &facts);

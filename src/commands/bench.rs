@@ -9,7 +9,7 @@ use clap::Args;
 use compiler::model::Model;
 use compiler::plan::Width;
 use runtime::bench::{BenchOptions, bench};
-use runtime::session::Dim;
+use runtime::session::{Dim, InputInfo};
 use runtime::{CompareOptions, Comparison, Control, Dataset, Reference};
 
 use super::{Verdict, explain};
@@ -72,11 +72,13 @@ impl Bench {
             .iter()
             .map(|m| Runnable::open(m))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let inputs = sources[0].model().inputs()?;
+        let shapes = self.shapes(&sources[0], &inputs)?;
         let data = match &self.data {
             Some(data) => self.preprocessing.open(data)?,
-            None => self.random(&sources[0])?,
+            None => random(sources[0].name(), &inputs, &shapes)?,
         };
-        let (original, mut forms) = self.forms(&sources[0], terminal)?;
+        let (original, mut forms) = self.forms(&shapes, terminal)?;
         let names: Vec<String> = forms
             .iter()
             .map(|form| format!("{}, {}", sources[0].name(), form.pass))
@@ -109,7 +111,6 @@ impl Bench {
             form.comparison = Some(comparison);
         }
         if let Some(original) = original {
-            let shapes = self.shapes(&sources[0])?;
             for form in &mut forms {
                 form.time_layers(&original, &shapes, self.rounds, budget, terminal)?;
             }
@@ -122,7 +123,7 @@ impl Bench {
     /// The forms to be timed beside the first model, and that model.
     fn forms(
         &self,
-        first: &Runnable,
+        shapes: &HashMap<String, Vec<i64>>,
         terminal: &Terminal,
     ) -> anyhow::Result<(Option<Model>, Vec<Form>)> {
         let default = self.passes.is_empty();
@@ -146,48 +147,53 @@ impl Bench {
             }
             Err(error) => return Err(error),
         };
-        let made = forms::made(&model, &self.shapes(first)?, &passes, self.width, terminal)?;
+        let made = forms::made(&model, shapes, &passes, self.width, terminal)?;
         Ok((Some(model), made))
     }
 
     /// The sizes that were given for the model's inputs.
-    fn shapes(&self, source: &Runnable) -> anyhow::Result<HashMap<String, Vec<i64>>> {
-        let inputs = source.model().inputs()?;
+    fn shapes(
+        &self,
+        source: &Runnable,
+        inputs: &[InputInfo],
+    ) -> anyhow::Result<HashMap<String, Vec<i64>>> {
         let names: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
         self.shapes.resolve(source.name(), &names)
     }
+}
 
-    /// Random samples of the shapes that the model's inputs have.
-    fn random(&self, source: &Runnable) -> anyhow::Result<Dataset> {
-        let inputs = source.model().inputs()?;
-        let given = self.shapes(source)?;
-        let mut samples = Vec::with_capacity(inputs.len());
-        for input in &inputs {
-            let shape: Option<Vec<usize>> = match (given.get(&input.name), &input.dims) {
-                (Some(shape), _) => shape.iter().skip(1).map(|&d| d.try_into().ok()).collect(),
-                (None, Some(dims)) => dims
-                    .iter()
-                    .skip(1)
-                    .map(|d| match d {
-                        Dim::Fixed(n) => Some(*n),
-                        Dim::Free(_) => None,
-                    })
-                    .collect(),
-                (None, None) => None,
-            };
-            let Some(shape) = shape else {
-                bail!(
-                    "{}: input {} is {}; say its size with --input-shape {}=1x3x224x224, or give --data",
-                    source.name(),
-                    input.name,
-                    input.shape(),
-                    input.name
-                );
-            };
-            samples.push(shape);
-        }
-        Ok(Dataset::random(&samples, 16, 0))
+/// Random samples of the shapes that the model's inputs have, or were given.
+fn random(
+    model: &str,
+    inputs: &[InputInfo],
+    given: &HashMap<String, Vec<i64>>,
+) -> anyhow::Result<Dataset> {
+    let mut samples = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let shape: Option<Vec<usize>> = match (given.get(&input.name), &input.dims) {
+            (Some(shape), _) => shape.iter().skip(1).map(|&d| d.try_into().ok()).collect(),
+            (None, Some(dims)) => dims
+                .iter()
+                .skip(1)
+                .map(|d| match d {
+                    Dim::Fixed(n) => Some(*n),
+                    Dim::Free(_) => None,
+                })
+                .collect(),
+            (None, None) => None,
+        };
+        let Some(shape) = shape else {
+            bail!(
+                "{}: input {} is {}; say its size with --input-shape {}=1x3x224x224, or give --data",
+                model,
+                input.name,
+                input.shape(),
+                input.name
+            );
+        };
+        samples.push(shape);
     }
+    Ok(Dataset::random(&samples, 16, 0))
 }
 
 /// The last so many models against the first.

@@ -112,10 +112,7 @@ fn rewrite(
     let has = |name: &String| graph.inputs.iter().any(|&v| graph.value(v).name == *name);
     let shapes = settings.input_shapes.iter();
     let shapes = shapes.filter(|(name, _)| has(name));
-    let scope = Scope {
-        input_shapes: shapes.map(|(n, s)| (n.clone(), s.clone())).collect(),
-        ..Scope::default()
-    };
+    let scope = Scope::of_inputs(shapes.map(|(n, s)| (n.clone(), s.clone())).collect());
     let options = Options {
         only: &repair.nodes,
         ..Options::new(interrupt::flag())

@@ -5,30 +5,24 @@ use analyzer::Totals;
 use runtime::bench::Timing;
 use serde_json::{Value, json};
 
-use super::comparable;
 use super::timing::range;
+use super::{comparable, error_cell, site_cells, site_columns};
 use crate::forms::{Form, Layer};
 use crate::output::{Block, Cell, Column, Table, Tone};
 use crate::units;
 
 /// The answer in words, then layer by layer.
 pub(super) fn blocks(form: &Form, timing: &Timing) -> Vec<Block> {
-    let mut table = Table::new(
-        "",
-        &[
-            Column::names("layer", "node"),
-            Column::words("from", "from"),
-            Column::words("to", "to"),
-            Column::numbers("width", "width"),
-            Column::numbers("weights", "parameters_ratio"),
-            Column::numbers("MACs", "macs_ratio"),
-            Column::numbers("time before", "seconds_before"),
-            Column::numbers("after", "seconds_after"),
-            Column::numbers("ratio", "ratio"),
-            Column::numbers("quartiles", "ratio_quartiles"),
-            Column::numbers("weights off by", "weight_error"),
-        ],
-    );
+    let own = vec![
+        Column::numbers("weights", "parameters_ratio"),
+        Column::numbers("MACs", "macs_ratio"),
+        Column::numbers("time before", "seconds_before"),
+        Column::numbers("after", "seconds_after"),
+        Column::numbers("ratio", "ratio"),
+        Column::numbers("quartiles", "ratio_quartiles"),
+        Column::numbers("weights off by", "weight_error"),
+    ];
+    let mut table = Table::new("", &[site_columns(), own].concat());
     table.rows = form.layers.iter().map(row).collect();
     vec![
         Block::Heading(format!("{}, layer by layer", form.pass)),
@@ -113,14 +107,7 @@ fn ratio(before: &Totals, after: &Totals, of: fn(&Totals) -> analyzer::Count) ->
 }
 
 fn row(layer: &Layer) -> Vec<Cell> {
-    let site = &layer.site;
-    let widths: Vec<String> = site.widths.iter().map(usize::to_string).collect();
-    let mut row = vec![
-        site.node.as_str().into(),
-        site.from.as_str().into(),
-        site.to.join(", ").into(),
-        widths.join(", ").into(),
-    ];
+    let mut row = site_cells(&layer.site);
     match &layer.alone {
         None => row.extend(vec![Cell::default(); 6]),
         Some(alone) => {
@@ -136,10 +123,7 @@ fn row(layer: &Layer) -> Vec<Cell> {
             ]);
         }
     }
-    row.push(match site.weight_error {
-        Some(error) => Cell::with_raw(units::percent(error), error),
-        None => Cell::default(),
-    });
+    row.push(error_cell(layer.site.weight_error));
     row
 }
 

@@ -13,8 +13,9 @@ pub mod rules;
 pub mod timing;
 
 use analyzer::Count;
+use compiler::plan::Site;
 
-use crate::output::Cell;
+use crate::output::{Cell, Column};
 use crate::units;
 
 /// The first sentence of a text.
@@ -76,4 +77,30 @@ fn count_cell(value: Option<&Count>) -> Cell {
         Some(c) => Cell::with_raw(count(c), c),
         None => Cell::default(),
     }
+}
+
+/// What a table of rewritten layers begins with.
+fn site_columns() -> Vec<Column> {
+    vec![
+        Column::names("layer", "node"),
+        Column::words("from", "from"),
+        Column::words("to", "to"),
+        Column::numbers("width", "width"),
+    ]
+}
+
+/// A row's cells in these columns.
+fn site_cells(site: &Site) -> Vec<Cell> {
+    let widths: Vec<String> = site.widths.iter().map(usize::to_string).collect();
+    vec![
+        site.node.as_str().into(),
+        site.from.as_str().into(),
+        site.to.join(", ").into(),
+        widths.join(", ").into(),
+    ]
+}
+
+/// A relative error as a cell; empty where there is none.
+fn error_cell(error: Option<f64>) -> Cell {
+    error.map_or(Cell::default(), |e| Cell::with_raw(units::percent(e), e))
 }

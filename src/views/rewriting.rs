@@ -109,20 +109,12 @@ fn pass(input: &str, step: &Step) -> Vec<Block> {
 }
 
 fn sites(report: &PassReport) -> Table {
-    let mut table = Table::new(
-        "",
-        &[
-            Column::names("layer", "node"),
-            Column::words("from", "from"),
-            Column::words("to", "to"),
-            Column::numbers("width", "width"),
-            Column::numbers("weights off by", "weight_error"),
-            Column::numbers("outputs off by", "output_error"),
-            Column::names("why", "why").optional(1),
-        ],
-    );
-    let error =
-        |e: Option<f64>| e.map_or(Cell::default(), |e| Cell::with_raw(units::percent(e), e));
+    let own = vec![
+        Column::numbers("weights off by", "weight_error"),
+        Column::numbers("outputs off by", "output_error"),
+        Column::names("why", "why").optional(1),
+    ];
+    let mut table = Table::new("", &[super::site_columns(), own].concat());
     table.rows = report
         .sites
         .iter()
@@ -130,22 +122,15 @@ fn sites(report: &PassReport) -> Table {
             let exact = if s.exact && s.weight_error.is_none() {
                 "exact".into()
             } else {
-                error(s.weight_error)
+                super::error_cell(s.weight_error)
             };
-            vec![
-                s.node.as_str().into(),
-                s.from.as_str().into(),
-                s.to.join(", ").into(),
-                s.widths
-                    .iter()
-                    .map(usize::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-                    .into(),
+            let mut row = super::site_cells(s);
+            row.extend([
                 exact,
-                error(s.output_error),
+                super::error_cell(s.output_error),
                 s.why.as_str().into(),
-            ]
+            ]);
+            row
         })
         .collect();
     table.without_empty_columns()

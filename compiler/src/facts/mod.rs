@@ -27,6 +27,16 @@ pub struct Scope {
     pub path: Vec<String>,
 }
 
+impl Scope {
+    /// That of a main graph whose inputs have these shapes.
+    pub fn of_inputs(shapes: HashMap<String, Vec<i64>>) -> Self {
+        Self {
+            input_shapes: shapes,
+            ..Self::default()
+        }
+    }
+}
+
 /// All that is known of a graph.
 #[derive(Debug, Default)]
 pub struct Facts {

@@ -139,17 +139,15 @@ impl<'a> Curvature<'a> {
                 .collect()
         };
         let products: Vec<Vec<Matrix>> = self.at.blocks.iter().map(products).collect();
-        let seen = |left: &Matrix| -> Vec<Matrix> {
-            let parts = pairs.iter();
-            parts
-                .map(|&(y, y2)| left.gather(&p.columns[y], &p.columns[y2]))
-                .collect()
-        };
-        let seen: Vec<Vec<Matrix>> = self.projected.iter().map(seen).collect();
-        let mut k = (!seen.is_empty()).then(|| Matrix::zeros(q, q));
+        // Gathered anew where it is needed: all of them at once may be gigabytes.
+        let seen =
+            |left: &Matrix, (y, y2): (usize, usize)| left.gather(&p.columns[y], &p.columns[y2]);
+        let mut k = (!self.projected.is_empty()).then(|| Matrix::zeros(q, q));
         if let Some(k) = &mut k {
-            for (c, seen) in products.iter().flatten().zip(seen.iter().flatten()) {
-                axpy(&mut k.data, c.trace(), &seen.data);
+            for (left, products) in self.projected.iter().zip(&products) {
+                for (c, &pair) in products.iter().zip(&pairs) {
+                    axpy(&mut k.data, c.trace(), &seen(left, pair).data);
+                }
             }
             let mean = (k.trace() / q as f64).max(f64::MIN_POSITIVE);
             k.data.iter_mut().for_each(|v| *v /= mean);
@@ -158,10 +156,10 @@ impl<'a> Curvature<'a> {
         let mut u = Matrix::zeros(width, width);
         let mut first = 0;
         for (s, block) in self.at.blocks.iter().enumerate() {
-            for (i, (c, (y, y2))) in products[s].iter().zip(&pairs).enumerate() {
+            for (c, &pair) in products[s].iter().zip(&pairs) {
                 let weight = match &k {
-                    Some(k) => dot(&k.data, &seen[s][i].data),
-                    None if y == y2 => q as f64,
+                    Some(k) => dot(&k.data, &seen(&self.projected[s], pair).data),
+                    None if pair.0 == pair.1 => q as f64,
                     None => continue,
                 };
                 for r in 0..c.rows {

@@ -13,7 +13,7 @@ use crate::onnx::schema::{
 };
 
 /// Below this IR version every initializer must be a graph input as well.
-const IR_WITHOUT_INITIALIZER_INPUTS: i64 = 4;
+pub(super) const IR_WITHOUT_INITIALIZER_INPUTS: i64 = 4;
 
 pub(super) fn model(model: &Model) -> ModelProto {
     let mut proto = model.proto.clone();

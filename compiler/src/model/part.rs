@@ -3,14 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Model;
+use super::export::IR_WITHOUT_INITIALIZER_INPUTS;
 use crate::ir::DataType;
 use crate::onnx::schema::{
     Dimension, DimensionValue, ModelProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
     ValueInfoProto,
 };
-
-/// First IR version in which initializers need not be inputs.
-const IR_OF_BARE_INITIALIZERS: i64 = 4;
 
 impl Model {
     /// What makes the value `to` of the value `from`, which becomes the only
@@ -56,7 +54,9 @@ impl Model {
         graph.output = vec![float(to, None)?];
         graph.value_info.clear();
         proto.training_info.clear();
-        proto.ir_version = proto.ir_version.map(|v| v.max(IR_OF_BARE_INITIALIZERS));
+        proto.ir_version = proto
+            .ir_version
+            .map(|v| v.max(IR_WITHOUT_INITIALIZER_INPUTS));
         Some(proto)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::options::LEFT_OUT;
 use super::passes::{Pass, Rule};
 use super::prepare::Prepared;
 use super::{Options, PassReport, Skipped};
@@ -79,7 +80,7 @@ fn reason(graph: &Graph, facts: &Facts, id: NodeId, options: &Options) -> Option
         return serial(graph, facts, id, *data, options);
     }
     if !options.allows(&graph.node_name(id)) {
-        return Some("left out by --only or --skip".into());
+        return Some(LEFT_OUT.into());
     }
     let Some(before) = graph.producer(*data) else {
         return Some("nothing stands before it".into());
@@ -126,7 +127,7 @@ fn serial(
     let name = graph.node_name(first);
     between.reverse();
     Some(if !options.allows(&graph.node_name(id)) {
-        "left out by --only or --skip".into()
+        LEFT_OUT.into()
     } else if options.skips(&name) {
         format!("{name} before it is left out by --skip")
     } else if !between.is_empty() {

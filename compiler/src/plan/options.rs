@@ -110,6 +110,9 @@ pub struct Shaping {
     pub stride: StridePlace,
 }
 
+/// Why nothing is done at a node that the user's globs leave out.
+pub(super) const LEFT_OUT: &str = "left out by --only or --skip";
+
 /// Receives the activations of one value: its place among those asked for, its
 /// shape, its elements.
 pub type Sink<'a> = dyn FnMut(usize, &[usize], &[f32]) + 'a;

@@ -8,7 +8,7 @@ use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Sub
 use super::extract;
 use super::lang::{Chain, EGraph, Knowledge, OpKey, Term};
 use super::lossless::Lossless;
-use super::options::{Options, Shaping};
+use super::options::{LEFT_OUT, Options, Shaping};
 use super::passes::{Pass, Rule};
 use super::site::{Candidate, ConvSite};
 use crate::fit::Kernel;
@@ -255,7 +255,7 @@ fn factorizer(
             return Vec::new();
         };
         if allowed.get(key.site as usize) != Some(&true) {
-            return skip("left out by --only or --skip".into());
+            return skip(LEFT_OUT.into());
         }
         if !data_at_hand(egraph, site.inputs[1], &at_hand) {
             return skip(

@@ -77,22 +77,22 @@ impl Search<'_, '_> {
                     parameters: parameters(offered),
                     macs: offered.macs[1],
                     seconds: None,
-                    error: fit.output_error.unwrap_or(fit.weight_error),
+                    error: lost(fit),
                     refined: false,
                 });
                 let key: FitKey = (entry.layer.weights.clone(), offered.chain.clone());
                 fits[entry.layer.chain].insert(key, fit.clone());
             }
-            let unbeaten = |goal| {
+            let reduced = |goal| {
                 let mut offers = entry.layer.offers.clone();
                 reduce(&mut offers, goal);
                 offers
             };
             // What is good for any goal stays until times are known.
             entry.layer.offers = if self.goal == Goal::Latency {
-                merged(unbeaten(Goal::Parameters), unbeaten(Goal::Macs))
+                merged(reduced(Goal::Parameters), reduced(Goal::Macs))
             } else {
-                unbeaten(self.goal)
+                reduced(self.goal)
             };
             self.layers.push(entry.layer);
         }
@@ -262,6 +262,12 @@ pub(super) fn side_by_side(
         .collect()
 }
 
+/// Root of the share that a fit loses: of the output's variance where there are
+/// data, else of the weights.
+pub(super) fn lost(fit: &Fit) -> f64 {
+    fit.output_error.unwrap_or(fit.weight_error)
+}
+
 /// What a candidate costs before anything is timed.
 fn cost(offered: &Offered, goal: Goal) -> f64 {
     #[allow(clippy::cast_precision_loss)]
@@ -324,7 +330,7 @@ fn rest(
     let cost = |c: usize| cost(&entry.offered[c], goal);
     let known = |c: usize| {
         let fit = fitted.get(&(e, c))?;
-        Some((cost(c), fit.output_error.unwrap_or(fit.weight_error)))
+        Some((cost(c), lost(fit)))
     };
     let mut expected: Vec<(usize, f64)> = Vec::new();
     for members in forms {
@@ -374,26 +380,32 @@ fn between(heat: &[(f64, f64)], cost: f64) -> Option<f64> {
 /// Keeps the first offer (the layer as it is) and those of the others that cost
 /// less than it and that no other one beats in cost and, by far, in loss.
 pub(super) fn reduce(offers: &mut Vec<Offer>, goal: Goal) {
-    let keep = offers[0].clone();
-    let mut rest: Vec<Offer> = offers.drain(1..).collect();
-    let cost = |o: &Offer| o.cost(goal);
-    rest.retain(|o| cost(o) < cost(&keep));
-    rest.sort_by(|a, b| {
-        cost(a)
-            .total_cmp(&cost(b))
-            .then(a.error.total_cmp(&b.error))
-    });
-    let mut least = f64::INFINITY;
-    rest.retain(|o| {
-        let near = o.error <= NEAR * least;
-        least = least.min(o.error);
-        near
-    });
+    let keep = offers[0].cost(goal);
+    let near = near(offers, goal).into_iter();
+    let rest: Vec<Offer> = near
+        .filter(|&o| o > 0 && offers[o].cost(goal) < keep)
+        .map(|o| offers[o].clone())
+        .collect();
+    offers.truncate(1);
     offers.extend(rest);
+}
+
+/// The offers that no other one beats in cost and, by far, in loss, by their
+/// places, cheapest first.
+pub(super) fn near(offers: &[Offer], goal: Goal) -> Vec<usize> {
+    falling(offers, goal, |error, least| error <= NEAR * least)
 }
 
 /// The offers that no other one beats in cost and loss, by their places.
 pub(super) fn unbeaten(offers: &[Offer], goal: Goal) -> Vec<usize> {
+    let mut places = falling(offers, goal, |error, least| error < least);
+    places.sort_unstable();
+    places
+}
+
+/// The offers, cheapest first, whose error may stand beside the least of those
+/// before them.
+fn falling(offers: &[Offer], goal: Goal, may: impl Fn(f64, f64) -> bool) -> Vec<usize> {
     let mut places: Vec<usize> = (0..offers.len()).collect();
     let (cost, error) = (|o: usize| offers[o].cost(goal), |o: usize| offers[o].error);
     places.sort_by(|&a, &b| {
@@ -403,11 +415,10 @@ pub(super) fn unbeaten(offers: &[Offer], goal: Goal) -> Vec<usize> {
     });
     let mut least = f64::INFINITY;
     places.retain(|&o| {
-        let better = error(o) < least;
+        let stays = may(error(o), least);
         least = least.min(error(o));
-        better
+        stays
     });
-    places.sort_unstable();
     places
 }
 

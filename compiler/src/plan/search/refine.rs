@@ -6,7 +6,7 @@
 //! to the end, and the selection is made again, until it stands among such alone.
 
 use super::super::weights::FitKey;
-use super::front::{Job, side_by_side};
+use super::front::{Job, lost, near, side_by_side};
 use super::{Bound, PlanError, Search, Selection, select};
 
 /// Costs within this factor of a pick's are near it.
@@ -49,16 +49,10 @@ impl Search<'_, '_> {
         for (l, (layer, &pick)) in self.layers.iter().zip(&selection.picks).enumerate() {
             let cost = |o: usize| layer.offers[o].cost(self.goal);
             let at = cost(pick);
-            let least = |most: f64| {
-                let within = (1..layer.offers.len()).filter(|&o| cost(o) <= most);
-                let errors = within.map(|o| layer.offers[o].error);
-                errors.fold(f64::INFINITY, f64::min)
-            };
+            let near = near(&layer.offers, self.goal).into_iter();
             open.extend(
-                (1..layer.offers.len())
-                    .filter(|&o| !layer.offers[o].refined)
+                near.filter(|&o| !layer.offers[o].refined)
                     .filter(|&o| cost(o) <= at * SPAN && cost(o) >= at / SPAN)
-                    .filter(|&o| layer.offers[o].error <= NEAR * least(cost(o)))
                     .map(|o| (l, o)),
             );
         }
@@ -79,7 +73,7 @@ impl Search<'_, '_> {
             let offer = &mut layer.offers[o];
             offer.refined = true;
             if let (Some(fit), Some(chain)) = (fit, &offer.chain) {
-                offer.error = fit.output_error.unwrap_or(fit.weight_error);
+                offer.error = lost(&fit);
                 let key: FitKey = (layer.weights.clone(), chain.clone());
                 self.fits[layer.chain].insert(key, fit);
             }
