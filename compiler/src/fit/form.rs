@@ -84,12 +84,14 @@ impl Form {
     /// Weights of the chain for an input of `channels` channels, biases aside.
     #[must_use]
     pub fn parameters(&self, channels: usize) -> usize {
+        self.sizes(channels).sum()
+    }
+
+    /// Weights of each factor for an input of `channels` channels.
+    pub(super) fn sizes(&self, channels: usize) -> impl Iterator<Item = usize> {
         let inputs = std::iter::once(channels).chain(self.factors.iter().map(|f| f.width));
-        self.factors
-            .iter()
-            .zip(inputs)
-            .map(|(f, inp)| f.width * (inp / f.groups) * f.taps())
-            .sum()
+        let factors = self.factors.iter().zip(inputs);
+        factors.map(|(f, inp)| f.width * (inp / f.groups) * f.taps())
     }
 
     /// Checks that the chain can stand for `kernel`.

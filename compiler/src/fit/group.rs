@@ -11,16 +11,23 @@ use super::tangent::{Chain, Link};
 
 /// Steps that every start is given before the field is halved.
 const HEAT: usize = 6;
+/// Share of a descent's steps that those take which only say where it begins.
+const NESTED: usize = 8;
 
-/// The best descent of those from several starts.
+/// The best descent of those from several starts; `known` takes the place of the
+/// first.
 pub(super) fn fit_group(
     problem: &Problem,
+    known: Option<Vec<f64>>,
     starts: usize,
     seed: u64,
     noise: f64,
     limits: &Limits<'_>,
 ) -> Result<Descent, FitError> {
-    let mut guesses = vec![Guess::Principal];
+    let mut guesses = Vec::new();
+    if known.is_none() {
+        guesses.push(Guess::Principal);
+    }
     if lossless_by_construction(problem) {
         guesses.insert(0, Guess::Corners);
     }
@@ -29,6 +36,9 @@ pub(super) fn fit_group(
         .par_iter()
         .map(|guess| Descent::new(problem, begin(problem, guess, noise, limits)?, noise))
         .collect::<Result<_, _>>()?;
+    if let Some(theta) = known {
+        field.insert(0, Descent::new(problem, theta, noise)?);
+    }
     let heat = Limits {
         iterations: HEAT,
         ..*limits
@@ -124,7 +134,7 @@ fn begin(
     whole.run(
         &outer,
         &Limits {
-            iterations: HEAT,
+            iterations: (limits.iterations / NESTED).clamp(1, HEAT),
             ..*limits
         },
     )?;
@@ -153,7 +163,7 @@ fn begin(
     part.run(
         &nested,
         &Limits {
-            iterations: HEAT,
+            iterations: (limits.iterations / NESTED).clamp(1, HEAT),
             ..*limits
         },
     )?;

@@ -4,6 +4,7 @@
 
 use faer::linalg::matmul::{matmul, triangular};
 use faer::linalg::solvers::{Llt, Solve};
+use faer::traits::RealField;
 use faer::{Accum, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
 
@@ -242,6 +243,31 @@ impl Cholesky {
         ))
     }
 
+    /// The factor of `a`, lower triangle read, if it is positive definite by far.
+    pub fn of_definite(a: &Matrix) -> Option<Self> {
+        let factor = a.view().llt(Side::Lower).ok()?;
+        let least = 1e-6 * a.trace() / a.rows.max(1) as f64;
+        let far = factor
+            .L()
+            .diagonal()
+            .column_vector()
+            .iter()
+            .all(|d| d * d > least * 1e-6);
+        far.then_some(Self(factor))
+    }
+
+    /// Replaces `columns` by `L⁻¹·columns`.
+    pub fn half_solve_columns(&self, columns: &mut Matrix) {
+        let (rows, count) = (columns.rows, columns.cols);
+        let view = MatMut::from_row_major_slice_mut(&mut columns.data, rows, count);
+        self.0.L().solve_lower_triangular_in_place(view);
+    }
+
+    /// `rows·L`.
+    pub fn times_lower(&self, rows: &Matrix) -> Matrix {
+        mul(rows.view(), self.0.L())
+    }
+
     /// Replaces each row `b` of `rows` by the solution `x` of `a·x = b`.
     pub fn solve_rows(&self, rows: &mut Matrix) {
         let cols = rows.cols;
@@ -309,16 +335,33 @@ pub(super) fn swap_axes(stacked: &Matrix, taps: usize, out: usize, m: usize) -> 
 
 /// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix.
 pub(super) fn eigen(a: &Matrix) -> Result<(Vec<f64>, Matrix), FitError> {
+    decomposed(a.view())
+}
+
+/// The same to single precision, in about half the time: for preconditioners.
+pub(super) fn roughly_eigen(a: &Matrix) -> Result<(Vec<f64>, Matrix), FitError> {
+    // In the range of single precision, whatever the units.
+    let scale = (a.trace() / a.rows.max(1) as f64)
+        .abs()
+        .max(f64::MIN_POSITIVE);
+    let single: Vec<f32> = a.data.iter().map(|v| (v / scale) as f32).collect();
+    let (mut values, vectors) = decomposed(MatRef::from_row_major_slice(&single, a.rows, a.cols))?;
+    values.iter_mut().for_each(|v| *v *= scale);
+    Ok((values, vectors))
+}
+
+fn decomposed<T: RealField + Copy + Into<f64>>(
+    a: MatRef<'_, T>,
+) -> Result<(Vec<f64>, Matrix), FitError> {
     let e = a
-        .view()
         .self_adjoint_eigen(Side::Lower)
         .map_err(|_| FitError::Numerical("an eigenvalue iteration did not converge"))?;
-    let values = e.S().column_vector().iter().copied().collect();
+    let values = e.S().column_vector().iter().map(|v| (*v).into()).collect();
     let u = e.U();
     let mut vectors = Matrix::zeros(u.nrows(), u.ncols());
     for r in 0..u.nrows() {
         for c in 0..u.ncols() {
-            vectors.data[r * u.ncols() + c] = u[(r, c)];
+            vectors.data[r * u.ncols() + c] = u[(r, c)].into();
         }
     }
     Ok((values, vectors))

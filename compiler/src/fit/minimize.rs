@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::FitError;
 use super::curvature::Curvature;
-use super::linalg::{Cholesky, Matrix, axpy, dot, eigen, mul, transposed};
-use super::problem::{Problem, Solution};
+use super::last::Solution;
+use super::linalg::{Cholesky, Matrix, axpy, dot, eigen, mul, roughly_eigen, transposed};
+use super::problem::Problem;
 
 /// When to stop.
 #[derive(Clone, Copy)]
@@ -128,14 +129,36 @@ impl Descent {
     }
 }
 
+/// Eigenvalues and eigenvectors (rows) of the `K` of a preconditioner `U ⊗ K` in
+/// the metric `V`, `row·V·rowᵀ = 1`.
+struct Inner {
+    values: Vec<f64>,
+    rows: Matrix,
+}
+
+impl Inner {
+    /// `L⁻¹·K·L⁻ᵀ = Q·Λ·Qᵀ`, `V = L·Lᵀ`; rows are `Qᵀ·L⁻¹`.
+    fn new(kernel: &Matrix, lower: &Cholesky) -> Result<Self, FitError> {
+        let mut half = kernel.clone();
+        lower.half_solve_rows(&mut half);
+        let mut white = transposed(&half);
+        lower.half_solve_rows(&mut white);
+        let (values, vectors) = roughly_eigen(&white)?;
+        let mut rows = transposed(&vectors);
+        lower.half_solve_rows_transposed(&mut rows);
+        Ok(Self { values, rows })
+    }
+}
+
 /// What a change of the parameters weighs, for damping, and an inverse of the
 /// damped curvature that is nearly right, for preconditioning.
 struct Scale<'a> {
     /// `V`, the metric under the window of `B`, where the parameters are `B`.
     weight: Option<&'a Matrix>,
-    /// `H ≈ U ⊗ K`: eigenvalues and eigenvectors (rows) of `U`, and of `K` in the
-    /// metric `V`, `row·V·rowᵀ = 1`.
-    pair: Option<[(Vec<f64>, Matrix); 2]>,
+    /// `H ≈ U ⊗ K`: eigenvalues and eigenvectors (rows) of `U`.
+    outer: Option<(Vec<f64>, Matrix)>,
+    /// `None` where `K` is the identity.
+    inner: Option<Inner>,
     size: f64,
     rho: f64,
 }
@@ -147,41 +170,32 @@ impl<'a> Scale<'a> {
         g: &[f64],
         rho: f64,
     ) -> Result<Self, FitError> {
-        if problem.chain.is_identity() {
-            let (u, k) = curvature.kronecker();
-            let mut size = u.trace() / u.rows as f64;
-            let (values, vectors) = eigen(&u)?;
-            let rows = transposed(&vectors);
-            let weight = problem.weight.as_ref();
-            let right = match (k, weight) {
-                (Some(k), Some(v)) => {
-                    // L⁻¹·K·L⁻ᵀ = Q·Λ·Qᵀ, V = L·Lᵀ; rows are Qᵀ·L⁻¹.
-                    let lower = Cholesky::new(v, 1e-9 * v.trace() / v.rows as f64)?;
-                    let mut half = k;
-                    lower.half_solve_rows(&mut half);
-                    let mut white = transposed(&half);
-                    lower.half_solve_rows(&mut white);
-                    let (values, vectors) = eigen(&white)?;
-                    size *= values.iter().sum::<f64>() / values.len() as f64;
-                    let mut rows = transposed(&vectors);
-                    lower.half_solve_rows_transposed(&mut rows);
-                    Some((values, rows))
-                }
-                _ => None,
-            };
-            let right = right.unwrap_or_else(|| (vec![1.0], Matrix::zeros(0, 0)));
+        if !problem.chain.is_identity() {
+            let probe = curvature.apply(g);
+            let size = dot(&probe, g) / dot(g, g).max(f64::MIN_POSITIVE);
             return Ok(Self {
-                weight,
-                pair: Some([(values, rows), right]),
+                weight: None,
+                outer: None,
+                inner: None,
                 size,
                 rho,
             });
         }
-        let probe = curvature.apply(g);
-        let size = dot(&probe, g) / dot(g, g).max(f64::MIN_POSITIVE);
+        let kernel = problem.root().map(|_| curvature.inner());
+        let u = curvature.outer(kernel.as_ref());
+        let inner = match (&kernel, problem.root()) {
+            (Some(kernel), Some(lower)) => Some(Inner::new(kernel, lower)?),
+            _ => None,
+        };
+        let mut size = u.trace() / u.rows as f64;
+        if let Some(inner) = &inner {
+            size *= inner.values.iter().sum::<f64>() / inner.values.len() as f64;
+        }
+        let (values, vectors) = eigen(&u)?;
         Ok(Self {
-            weight: None,
-            pair: None,
+            weight: problem.weight.as_ref(),
+            outer: Some((values, transposed(&vectors))),
+            inner,
             size,
             rho,
         })
@@ -200,24 +214,25 @@ impl<'a> Scale<'a> {
 
     /// `(U ⊗ K + μ·I ⊗ V)⁻¹·r`.
     fn inverse(&self, r: &[f64], mu: f64) -> Vec<f64> {
-        let Some([(u, left), (k, right)]) = &self.pair else {
+        let Some((u, left)) = &self.outer else {
             return r.to_vec();
         };
         let q = r.len() / left.rows;
         let rows = Matrix::from_vec(left.rows, q, r.to_vec());
         let mut turned = mul(left.view(), rows.view());
-        if right.rows > 0 {
-            turned = mul(turned.view(), right.t());
+        if let Some(inner) = &self.inner {
+            turned = mul(turned.view(), inner.rows.t());
         }
+        let one = [1.0];
+        let k = self.inner.as_ref().map_or(&one[..], |inner| &inner.values);
         for (row, u) in turned.data.chunks_exact_mut(q).zip(u) {
-            for (c, value) in row.iter_mut().enumerate() {
-                let k = k[c.min(k.len() - 1)];
+            for (value, k) in row.iter_mut().zip(k.iter().cycle()) {
                 *value /= u.max(0.0) * (k.max(0.0) + self.rho) + mu;
             }
         }
         let mut back = mul(left.t(), turned.view());
-        if right.rows > 0 {
-            back = mul(back.view(), right.view());
+        if let Some(inner) = &self.inner {
+            back = mul(back.view(), inner.rows.view());
         }
         back.data
     }
@@ -289,35 +304,27 @@ fn balanced(problem: &Problem, mut theta: Vec<f64>) -> Vec<f64> {
     theta
 }
 
-/// Gram-Schmidt, twice, in the metric `weight`; rows that depend on earlier ones
-/// are left as they are.
+/// Rows that span the same and are orthonormal in the metric `weight`: twice by
+/// the Cholesky factor of their Gram matrix. Rows that depend on others are
+/// scaled alone.
 fn orthonormal(mut b: Matrix, weight: Option<&Matrix>) -> Matrix {
-    let n = b.cols;
-    let weigh = |row: &[f64]| match weight {
-        None => row.to_vec(),
-        Some(v) => mul(v.view(), faer::MatRef::from_column_major_slice(row, n, 1)).data,
+    let gram = |b: &Matrix| {
+        let weighed = weight.map(|v| mul(b.view(), v.view()));
+        mul(weighed.as_ref().unwrap_or(b).view(), b.t())
     };
-    let mut weighed: Vec<Vec<f64>> = Vec::new();
-    for r in 0..b.rows {
-        let before = b.row(r).to_vec();
-        let full = dot(&before, &weigh(&before)).max(0.0).sqrt();
-        for _ in 0..2 {
-            for q in 0..r {
-                let (head, tail) = b.data.split_at_mut(r * b.cols);
-                let basis = &head[q * b.cols..(q + 1) * b.cols];
-                let row = &mut tail[..b.cols];
-                let along = dot(&weighed[q], row);
-                axpy(row, -along, basis);
-            }
+    let squares = gram(&b);
+    let width = b.cols;
+    let rows = b.data.chunks_exact_mut(width);
+    for (row, square) in rows.zip(squares.data.iter().step_by(squares.cols + 1)) {
+        if *square > 0.0 {
+            row.iter_mut().for_each(|v| *v /= square.sqrt());
         }
-        let norm = dot(b.row(r), &weigh(b.row(r))).max(0.0).sqrt();
-        if norm > 1e-12 * full && norm > 0.0 {
-            b.row_mut(r).iter_mut().for_each(|v| *v /= norm);
-        } else if full > 0.0 {
-            b.row_mut(r).copy_from_slice(&before);
-            b.row_mut(r).iter_mut().for_each(|v| *v /= full);
-        }
-        weighed.push(weigh(b.row(r)));
+    }
+    for _ in 0..2 {
+        let Some(lower) = Cholesky::of_definite(&gram(&b)) else {
+            break;
+        };
+        lower.half_solve_columns(&mut b);
     }
     b
 }

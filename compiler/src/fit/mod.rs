@@ -25,6 +25,7 @@ mod form;
 mod group;
 mod importance;
 mod kernel;
+mod last;
 mod linalg;
 mod minimize;
 mod moments;

@@ -1,9 +1,12 @@
 //! Where a descent begins.
 
 use super::FitError;
-use super::linalg::{Matrix, dot, eigen, mul};
+use super::linalg::{Cholesky, Matrix, dot, eigen, mul, transposed};
 use super::rng::Rng;
 use super::tangent::{Chain, Link};
+
+/// Added to the metric, relative to its mean eigenvalue.
+const FLOOR: f64 = 1e-9;
 
 /// Views of the target that the rows of `B` have to serve: the part of `W` under
 /// the window of `B` at each shift of the last factor, `(o · y) × (i · t)`, for
@@ -146,43 +149,49 @@ fn cover(sets: &[Vec<usize>], whole: usize) -> Option<Vec<usize>> {
 }
 
 /// The `count` directions of the row space of `views` that carry most energy:
-/// with `S = metric^½`, eigenvectors `v` of `S·viewsᵀ·views·S`, as `S⁻¹v`.
+/// with `metric = L·Lᵀ`, eigenvectors `v` of `Lᵀ·viewsᵀ·views·L`, as `vᵀ·L⁻¹`.
 fn principal(views: &Matrix, metric: Option<&Matrix>, count: usize) -> Result<Matrix, FitError> {
     let n = views.cols;
-    let (root, inverse) = match metric {
-        Some(m) => roots(m)?,
-        None => {
-            let mut one = Matrix::zeros(n, n);
-            one.add_to_diagonal(1.0);
-            (one.clone(), one)
-        }
+    let lower = metric
+        .map(|m| Cholesky::new(m, FLOOR * m.trace() / n as f64))
+        .transpose()?;
+    let seen = lower.as_ref().map(|l| l.times_lower(views));
+    let seen = seen.as_ref().unwrap_or(views);
+    let directions = match few(seen, count)? {
+        Some(directions) => directions,
+        None => transposed(&eigen(&mul(seen.t(), seen.view()))?.1),
     };
-    let seen = mul(views.view(), root.view());
-    let (_, vectors) = eigen(&mul(seen.t(), seen.view()))?;
-    let directions = mul(vectors.t(), inverse.view());
+    let basis = directions.rows;
     let mut filters = Matrix::zeros(count, n);
     for k in 0..count {
         // Beyond a full basis there is nothing new: start over.
         filters
             .row_mut(k)
-            .copy_from_slice(directions.row(n - 1 - k % n));
+            .copy_from_slice(directions.row(basis - 1 - k % basis));
+    }
+    if let Some(lower) = &lower {
+        lower.half_solve_rows_transposed(&mut filters);
     }
     Ok(filters)
 }
 
-/// `m^½` and `m^-½` of a positive semidefinite matrix, small eigenvalues raised.
-fn roots(m: &Matrix) -> Result<(Matrix, Matrix), FitError> {
-    let (values, vectors) = eigen(m)?;
-    let floor = values.last().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE) * 1e-9;
-    let scaled = |power: f64| {
-        let factors: Vec<f64> = values.iter().map(|e| e.max(floor).powf(power)).collect();
-        let mut columns = vectors.clone();
-        for row in columns.data.chunks_exact_mut(m.cols) {
-            row.iter_mut().zip(&factors).for_each(|(v, f)| *v *= f);
-        }
-        mul(columns.view(), vectors.t())
-    };
-    Ok((scaled(0.5), scaled(-0.5)))
+/// The same by `seen·seenᵀ`, where there are fewer rows than columns and they
+/// have so many directions.
+fn few(seen: &Matrix, count: usize) -> Result<Option<Matrix>, FitError> {
+    let rows = seen.rows;
+    if rows >= seen.cols || count > rows {
+        return Ok(None);
+    }
+    let (values, vectors) = eigen(&mul(seen.view(), seen.t()))?;
+    if values[rows - count] <= 1e-12 * values[rows - 1] {
+        return Ok(None);
+    }
+    let mut directions = mul(vectors.t(), seen.view());
+    for (row, value) in directions.data.chunks_exact_mut(seen.cols).zip(&values) {
+        let norm = value.max(f64::MIN_POSITIVE).sqrt();
+        row.iter_mut().for_each(|v| *v /= norm);
+    }
+    Ok(Some(directions))
 }
 
 /// Random mixtures of the windows, with a little of every direction.

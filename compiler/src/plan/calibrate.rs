@@ -71,6 +71,7 @@ impl Compilation<'_> {
         facts: &Facts,
         rewritten: &Model,
         known: &mut HashMap<FitKey, Arc<Fit>>,
+        begin: Option<&HashMap<FitKey, Arc<Fit>>>,
         history: &str,
     ) -> Result<String, PlanError> {
         let mut labels = String::new();
@@ -118,7 +119,11 @@ impl Compilation<'_> {
                             .and_then(|mut moments| moments.pop()),
                         _ => None,
                     };
-                    let options = fit_options(&self.options, moments.as_ref());
+                    let mut options = fit_options(&self.options, moments.as_ref());
+                    if let Some(fit) = begin.and_then(|b| b.get(&name)) {
+                        options.from = Some(&fit.factors);
+                        options.starts = 1;
+                    }
                     let fit = fit::factorize(&kernel, &form.form, &options).map_err(failed)?;
                     let fit = Arc::new(fit);
                     self.cache.insert(content, fit.clone());

@@ -238,7 +238,7 @@ impl<'a> Compilation<'a> {
             &mut prepared,
             &choices,
             &facts,
-            &Source::Data,
+            &Source::Data(None),
             &names.join(","),
         )?;
         for (label, mut site) in sites {

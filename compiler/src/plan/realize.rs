@@ -19,8 +19,9 @@ use crate::model::Model;
 /// Where the fits of the edits come from.
 pub(super) enum Source<'a> {
     /// From the weights, and the calibration data where there are any: each
-    /// site in execution order, on what the rewritten layers before it give.
-    Data,
+    /// site in execution order, on what the rewritten layers before it give;
+    /// from these fits to the original's activations on, where there are some.
+    Data(Option<&'a [HashMap<FitKey, Arc<Fit>>]>),
     /// From an earlier stage, by chain.
     Known(&'a [HashMap<FitKey, Arc<Fit>>]),
 }
@@ -64,8 +65,10 @@ impl Compilation<'_> {
             (self.options.progress)(done, total, &node);
             let known = fits.entry(c).or_default();
             match source {
-                Source::Data => {
-                    let label = self.fit(chain, choice, edit, facts, &next, known, &history)?;
+                Source::Data(begin) => {
+                    let begin = begin.map(|all| &all[c]);
+                    let label =
+                        self.fit(chain, choice, edit, facts, &next, known, begin, &history)?;
                     history.push_str(&label);
                 }
                 Source::Known(all) => known.extend(all[c].clone()),
@@ -104,7 +107,7 @@ impl Compilation<'_> {
             }
             sites.push((label, site));
         }
-        if let Source::Data = source {
+        if let Source::Data(_) = source {
             if sites.iter().any(|(_, site)| !site.exact) {
                 let gone = removed(prepared, choices);
                 let readouts = self.refit_readouts(&mut next, facts, &gone)?;

@@ -18,8 +18,8 @@ const NOISE: f32 = 0.1;
 /// Patches that are gathered for each of a filter's weights, and the products
 /// for all filters' moments that this is weighed against.
 const FEWEST: usize = 30;
-const MOST: usize = 400;
-const WORK: usize = 200_000_000_000;
+const MOST: usize = 200;
+const WORK: usize = 80_000_000_000;
 /// Largest metric a channel (`out · (in · taps)²` numbers) that is held.
 const LARGEST: usize = 1 << 23;
 

@@ -14,6 +14,7 @@ mod large_to_3x3;
 mod separate;
 mod serial;
 mod split;
+mod split_separate;
 mod stem_c;
 
 pub use serial::split;
@@ -89,6 +90,7 @@ pub static PASSES: &[Pass] = &[
     all_to_2x2::PASS,
     separate::PASS,
     split::PASS,
+    split_separate::PASS,
     bottleneck::PASS,
     stem_c::PASS,
     blur_pool::PASS,

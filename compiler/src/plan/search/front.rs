@@ -220,7 +220,7 @@ impl Search<'_, '_> {
     ) -> Result<(), PlanError> {
         let jobs: Vec<Job> = places
             .iter()
-            .map(|&(e, c)| (&entries[e].layer, &*entries[e].offered[c].chain.form))
+            .map(|&(e, c)| (&entries[e].layer, &*entries[e].offered[c].chain.form, None))
             .collect();
         let made = side_by_side(&self.compilation.options, &jobs, STEPS, SETTLED)?;
         let made = places.iter().zip(made);
@@ -230,7 +230,7 @@ impl Search<'_, '_> {
 }
 
 /// A fit to be made.
-pub(super) type Job<'a> = (&'a Layer, &'a Form);
+pub(super) type Job<'a> = (&'a Layer, &'a Form, Option<Arc<Fit>>);
 
 /// Makes fits for comparison, from one start each, in parallel. `None` for a form
 /// that cannot be fitted: it does not compete.
@@ -242,9 +242,10 @@ pub(super) fn side_by_side(
 ) -> Result<Vec<Option<Arc<Fit>>>, PlanError> {
     let done = AtomicUsize::new(0);
     jobs.par_iter()
-        .map(|(layer, form)| {
+        .map(|(layer, form, begin)| {
             let options = fit::Options {
                 starts: 1,
+                from: begin.as_ref().map(|fit| &fit.factors[..]),
                 iterations: steps,
                 tolerance: settled,
                 polish: 0,

@@ -276,7 +276,11 @@ impl Search<'_, '_> {
             .iter()
             .map(|&p| (p > 0).then_some(p))
             .collect();
-        let (model, sites) = self.realize(&picks, &Source::Data)?;
+        let fits = std::mem::take(&mut self.fits);
+        let realized = self.realize(&picks, &Source::Data(Some(&fits)));
+        self.fits = fits;
+        let (model, sites) = realized?;
+
         self.compilation.current = model;
         let mut report = PassReport {
             pass: self.goal.name().into(),

@@ -64,7 +64,9 @@ impl Search<'_, '_> {
             .iter()
             .filter_map(|&(l, o)| {
                 let layer = &self.layers[l];
-                Some((layer, &*layer.offers[o].chain.as_ref()?.form))
+                let chain = layer.offers[o].chain.as_ref()?;
+                let begin = self.fits[layer.chain].get(&(layer.weights.clone(), chain.clone()));
+                Some((layer, &*chain.form, begin.cloned()))
             })
             .collect();
         let fits = side_by_side(&self.compilation.options, &jobs, STEPS, SETTLED)?;
