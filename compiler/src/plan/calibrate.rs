@@ -21,6 +21,9 @@ use crate::model::Model;
 /// Relative rounding noise of the map between factors that a fit on data guards
 /// against.
 const NOISE_ON_DATA: f64 = 1e-3;
+/// Relative decrease of the squared error a step below which a fit that goes on
+/// from an earlier one has converged: large layers creep for long.
+const SETTLED: f64 = 2e-3;
 /// Outputs of the original are kept up to so many bytes, and computed anew
 /// beyond.
 const KEPT: usize = 1 << 28;
@@ -123,6 +126,7 @@ impl Compilation<'_> {
                     if let Some(fit) = begin.and_then(|b| b.get(&name)) {
                         options.from = Some(&fit.factors);
                         options.starts = 1;
+                        options.tolerance = SETTLED;
                     }
                     let fit = fit::factorize(&kernel, &form.form, &options).map_err(failed)?;
                     let fit = Arc::new(fit);

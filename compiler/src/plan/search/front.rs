@@ -15,12 +15,16 @@ use super::super::saturate::Offered;
 use super::super::subject::Subject;
 use super::super::weights::{FitKey, Weights, key};
 use super::refine::NEAR;
-use super::{Fits, Goal, Layer, Offer, PlanError, Search, extracted, timing};
+use super::{Fits, Goal, Known, Layer, Offer, PlanError, Search, extracted, timing};
 use crate::fit::{self, Fit, FitError, Form, Moments};
 
 /// A candidate is fitted if its expected error is within this factor of the best
 /// expected at no more cost.
 const WORTH: f64 = 1.05;
+/// What a candidate is expected to lose, as a share of what its form loses at other
+/// widths: one that looks better than it is gets fitted, one that looks worse
+/// would never be.
+const HOPE: f64 = 0.95;
 /// Errors below are none.
 const LOSSLESS: f64 = 1e-6;
 /// Widths of a form that run in the first heat.
@@ -56,33 +60,38 @@ impl Search<'_, '_> {
             .collect();
         self.fit_all(&entries, &first, &mut fitted)?;
         let (plan, goal) = (&self.compilation.options, self.goal);
-        let second: Vec<Place> = (0..entries.len())
+        let expected: Vec<Vec<(usize, f64)>> = (0..entries.len())
             .into_par_iter()
-            .flat_map_iter(|e| {
+            .map(|e| {
                 let options = fit_options(plan, entries[e].layer.moments.as_ref());
-                let rest = rest(&entries[e], e, &forms[e], &fitted, goal, &options);
-                rest.into_iter().map(move |c| (e, c))
+                rest(&entries[e], e, &forms[e], &fitted, goal, &options)
             })
             .collect();
-        self.fit_all(&entries, &second, &mut fitted)?;
         let mut fits: Fits = vec![HashMap::new(); self.prepared.len()];
         for (e, mut entry) in entries.into_iter().enumerate() {
-            for (c, offered) in entry.offered.iter().enumerate() {
-                let Some(fit) = fitted.get(&(e, c)) else {
-                    continue;
-                };
-                entry.layer.offers.push(Offer {
+            let offer = |c: usize, error: f64, known: Known| {
+                let offered: &Offered = &entry.offered[c];
+                Offer {
                     chain: Some(offered.chain.clone()),
                     convs: offered.convs.clone(),
                     parameters: parameters(offered),
                     macs: offered.macs[1],
                     seconds: None,
-                    error: lost(fit),
-                    refined: false,
-                });
-                let key: FitKey = (entry.layer.weights.clone(), offered.chain.clone());
-                fits[entry.layer.chain].insert(key, fit.clone());
+                    error,
+                    known,
+                }
+            };
+            let mut offers = Vec::new();
+            for (c, offered) in entry.offered.iter().enumerate() {
+                if let Some(fit) = fitted.get(&(e, c)) {
+                    offers.push(offer(c, lost(fit), Known::Compared));
+                    let key: FitKey = (entry.layer.weights.clone(), offered.chain.clone());
+                    fits[entry.layer.chain].insert(key, fit.clone());
+                }
             }
+            let others = expected[e].iter();
+            offers.extend(others.map(|&(c, error)| offer(c, error, Known::Expected)));
+            entry.layer.offers.extend(offers);
             let reduced = |goal| {
                 let mut offers = entry.layer.offers.clone();
                 reduce(&mut offers, goal);
@@ -135,7 +144,7 @@ impl Search<'_, '_> {
                     macs: offered[0].macs[0],
                     seconds: None,
                     error: 0.0,
-                    refined: true,
+                    known: Known::Fitted,
                 };
                 // What saves nothing is not worth a fit; times are not known yet.
                 if self.goal != Goal::Latency {
@@ -317,9 +326,9 @@ fn heat(members: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// Candidates that are worth a fit after the first heat: those that, by what
-/// their form lost at other widths, come near the best at no more cost, and that
-/// are not certain to be beaten.
+/// Candidates that may be worth a fit, and the errors that they are expected to
+/// have: those that, by what their form lost at other widths, come near the best
+/// at no more cost, and that are not certain to be beaten.
 fn rest(
     entry: &Entry,
     e: usize,
@@ -327,7 +336,7 @@ fn rest(
     fitted: &HashMap<Place, Arc<Fit>>,
     goal: Goal,
     options: &fit::Options,
-) -> Vec<usize> {
+) -> Vec<(usize, f64)> {
     let cost = |c: usize| cost(&entry.offered[c], goal);
     let known = |c: usize| {
         let fit = fitted.get(&(e, c))?;
@@ -337,7 +346,7 @@ fn rest(
     for members in forms {
         let heat: Vec<(f64, f64)> = members.iter().filter_map(|&c| known(c)).collect();
         let open = members.iter().filter(|&&c| known(c).is_none());
-        expected.extend(open.filter_map(|&c| Some((c, between(&heat, cost(c))?))));
+        expected.extend(open.filter_map(|&c| Some((c, HOPE * between(&heat, cost(c))?))));
     }
     let run: Vec<(usize, f64)> = (0..entry.offered.len())
         .filter_map(|c| Some((c, known(c)?.1)))
@@ -360,13 +369,11 @@ fn rest(
         };
         run.iter().any(|&(o, error)| error <= bound && within(o))
     };
-    let mut worth: Vec<usize> = expected
-        .iter()
-        .filter(|(c, error)| *error <= WORTH * best(cost(*c)) && !beaten(*c))
-        .map(|(c, _)| *c)
+    let near = |&(c, error): &(usize, f64)| error <= WORTH * best(cost(c)) && !beaten(c);
+    let worth: Vec<usize> = (0..expected.len())
+        .filter(|&i| near(&expected[i]))
         .collect();
-    worth.sort_unstable();
-    worth
+    worth.into_iter().map(|i| expected[i]).collect()
 }
 
 /// The error at some cost, on the line through the first and the last of these

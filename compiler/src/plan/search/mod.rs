@@ -1,11 +1,12 @@
 //! The search for the best rewrite under a bound.
 //!
 //! All exact folds and all factorizations that need no retraining are offered to
-//! the e-graphs at once, each at a ladder of widths. Every layer's candidates
-//! are fitted on the calibration data and reduced to a Pareto front (weights,
-//! MACs, time, lost output); what a layer's loss does to the network's outputs
-//! is measured; an integer program picks one candidate a layer ([`select`]), and
-//! picks again when those near its picks were fitted with more care ([`refine`]).
+//! the e-graphs at once, each at a ladder of widths. Of every layer's forms two
+//! widths are fitted on the calibration data; they tell what to expect of the
+//! others, and the candidates are reduced to a Pareto front (weights, MACs, time,
+//! lost output); what a layer's loss does to the network's outputs is measured;
+//! an integer program picks one candidate a layer ([`select`]), and picks again
+//! when those near its picks were fitted with care ([`refine`]).
 //! The pick is extracted from the e-graphs and fitted again, layer after layer, on
 //! the rewritten network. Whether that holds what was asked is for the caller
 //! to measure: it tightens or relaxes the bound.
@@ -77,8 +78,18 @@ struct Offer {
     seconds: Option<f64>,
     /// Root of the share of the layer's output that is lost.
     error: f64,
-    /// Whether it was fitted to the end.
-    refined: bool,
+    known: Known,
+}
+
+/// How an offer's error is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Expected by what its form lost at other widths.
+    Expected,
+    /// By a short fit.
+    Compared,
+    /// By a fit to the end.
+    Fitted,
 }
 
 impl Offer {

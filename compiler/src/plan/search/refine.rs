@@ -1,21 +1,22 @@
 //! Candidates near a selection, fitted again with care.
 //!
-//! The fits that rank all candidates are short. They flatter forms that converge
-//! soon (`k x 1` with `1 x k`) over those that converge late, so that what is
-//! selected by them is only a first guess: the candidates around it are fitted
-//! to the end, and the selection is made again, until it stands among such alone.
+//! The fits that rank the forms are short, and of most widths it is only known what
+//! to expect. They flatter forms that converge soon (`k x 1` with `1 x k`) over
+//! those that converge late, so that what is selected by them is only a first
+//! guess: the candidates around it are fitted to the end, and the selection is
+//! made again, until it stands among such alone.
 
 use super::super::weights::FitKey;
 use super::front::{Job, lost, near, side_by_side};
-use super::{Bound, PlanError, Search, Selection, select};
+use super::{Bound, Known, PlanError, Search, Selection, select};
 
 /// Costs within this factor of a pick's are near it.
 const SPAN: f64 = 1.2;
-/// Candidates whose short fit lost up to this factor of the least at no more
+/// Candidates that lost, or are expected to lose, up to this factor of the least at no more
 /// cost may turn out better.
 pub(super) const NEAR: f64 = 1.1;
 /// Selections after which the last one is taken.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 12;
 /// Most steps of a fit that counts, and the relative decrease of the squared
 /// error below which it has converged.
 const STEPS: usize = 40;
@@ -43,7 +44,7 @@ impl Search<'_, '_> {
         Ok(selection)
     }
 
-    /// The candidates near a selection whose fits are short.
+    /// The candidates near a selection that are not fitted to the end.
     fn open(&self, selection: &Selection) -> Vec<Place> {
         let mut open = Vec::new();
         for (l, (layer, &pick)) in self.layers.iter().zip(&selection.picks).enumerate() {
@@ -51,7 +52,7 @@ impl Search<'_, '_> {
             let at = cost(pick);
             let near = near(&layer.offers, self.goal).into_iter();
             open.extend(
-                near.filter(|&o| !layer.offers[o].refined)
+                near.filter(|&o| layer.offers[o].known != Known::Fitted)
                     .filter(|&o| cost(o) <= at * SPAN && cost(o) >= at / SPAN)
                     .map(|o| (l, o)),
             );
@@ -59,7 +60,7 @@ impl Search<'_, '_> {
         open
     }
 
-    fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
+    pub(super) fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
         let jobs: Vec<Job> = open
             .iter()
             .filter_map(|&(l, o)| {
@@ -73,7 +74,7 @@ impl Search<'_, '_> {
         for (&(l, o), fit) in open.iter().zip(fits) {
             let layer = &mut self.layers[l];
             let offer = &mut layer.offers[o];
-            offer.refined = true;
+            offer.known = Known::Fitted;
             if let (Some(fit), Some(chain)) = (fit, &offer.chain) {
                 offer.error = lost(&fit);
                 let key: FitKey = (layer.weights.clone(), chain.clone());

@@ -2,7 +2,7 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::{Offer, PlanError, Search, Source};
+use super::{Known, Offer, PlanError, Search, Source};
 use crate::model::Model;
 
 /// Root of the share of a layer's output that the first probe loses: large enough
@@ -38,6 +38,11 @@ impl Search<'_, '_> {
                     break;
                 }
                 tried = probe;
+                if let Some(o) = probe
+                    && self.layers[l].offers[o].known == Known::Expected
+                {
+                    self.refine(&[(l, o)])?;
+                }
                 let mut picks = vec![None; total];
                 picks[l] = probe;
                 let fits = std::mem::take(&mut self.fits);
