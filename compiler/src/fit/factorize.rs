@@ -212,15 +212,10 @@ fn fit(kernel: &Kernel, form: &Form, g: usize, options: &Options<'_>) -> Result<
         tolerance: options.tolerance,
         cancel: options.cancel,
     };
+    // Rounding enters at every map between.
+    let noise = options.noise * coarse.chain.links.len() as f64;
     let known = options.from.map(|factors| before_last(factors, kernel, g));
-    let best = fit_group(
-        &coarse,
-        known,
-        options.starts,
-        options.seed,
-        options.noise,
-        &limits,
-    )?;
+    let best = fit_group(&coarse, known, options.starts, options.seed, noise, &limits)?;
     let Some(fine) = aim.fine else {
         return Ok(Fitted {
             parts: weights(&coarse, &best),
@@ -228,7 +223,7 @@ fn fit(kernel: &Kernel, form: &Form, g: usize, options: &Options<'_>) -> Result<
         });
     };
     let fine = problem(fine);
-    let mut finer = Descent::new(&fine, best.theta, options.noise)?;
+    let mut finer = Descent::new(&fine, best.theta, noise)?;
     finer.run(
         &fine,
         &Limits {

@@ -36,6 +36,10 @@ pub fn candidates(
         for &first in places {
             let with = |m: usize| at_width(site, kernels, m, first, 1);
             if shaping.width == Width::Ladder {
+                let with = |m: usize| {
+                    let widths = useful(site, kernels, m)?;
+                    chained(site, kernels, widths, first, 1)
+                };
                 found.extend(ladder(site, &with));
                 continue;
             }
@@ -100,12 +104,46 @@ fn at_width(
     first: bool,
     split: usize,
 ) -> Option<Candidate> {
-    let last = site.groups * split;
-    if !m.is_multiple_of(last) || !site.out.is_multiple_of(last) {
-        return None;
-    }
     let mut widths = vec![m; kernels.len()];
     *widths.last_mut()? = site.out;
+    chained(site, kernels, widths, first, split)
+}
+
+/// Up to `m` channels after each factor, and no more than are of use: a factor has
+/// no more independent filters than its window has elements, and the next one
+/// tells no more of them apart than it has weights. A wider chain costs more and
+/// can do no more. `None` if no map is `m` wide.
+fn useful(site: &ConvSite, kernels: &[Vec<usize>], m: usize) -> Option<Vec<usize>> {
+    let taps: Vec<usize> = kernels.iter().map(|k| k.iter().product()).collect();
+    let last = kernels.len().checked_sub(1)?;
+    let mut widths = vec![m; last];
+    widths.push(site.out);
+    let mut inputs = site.inp * site.groups;
+    for f in 0..last {
+        widths[f] = widths[f].min(inputs.saturating_mul(taps[f]));
+        inputs = widths[f];
+    }
+    for f in (0..last).rev() {
+        widths[f] = widths[f].min(widths[f + 1].saturating_mul(taps[f + 1]));
+    }
+    widths[..last].contains(&m).then_some(widths)
+}
+
+/// The chain of these widths, in the layer's own groups, the last factor's split
+/// `split` times more.
+fn chained(
+    site: &ConvSite,
+    kernels: &[Vec<usize>],
+    widths: Vec<usize>,
+    first: bool,
+    split: usize,
+) -> Option<Candidate> {
+    let last = site.groups * split;
+    let between = &widths[..widths.len().checked_sub(1)?];
+    let divides = |m: &usize| m.is_multiple_of(last);
+    if !between.iter().all(divides) || !site.out.is_multiple_of(last) {
+        return None;
+    }
     let mut groups = vec![site.groups; kernels.len()];
     *groups.last_mut()? = last;
     Candidate::serial(site, kernels, &widths, &groups, first)
@@ -208,6 +246,30 @@ pub fn split(kernel: &[usize], small: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_map_is_wider_than_of_use() {
+        let site = |inp, out| ConvSite {
+            site: 0,
+            out,
+            inp,
+            groups: 1,
+            kernel: vec![5, 5],
+            stride: vec![1; 2],
+            dilation: vec![1; 2],
+            pads: vec![0; 4],
+            inputs: [egg::Id::from(0); 3],
+        };
+        let chain = [vec![3, 1], vec![1, 4], vec![3, 2]];
+        let widths = |inp, out, m| useful(&site(inp, out), &chain, m);
+        assert_eq!(widths(4, 8, 6), Some(vec![6, 6, 8]));
+        // One channel gives three filters of 3x1.
+        assert_eq!(widths(1, 8, 6), Some(vec![3, 6, 8]));
+        assert_eq!(widths(1, 8, 12), Some(vec![3, 12, 8]));
+        assert_eq!(widths(1, 8, 13), None);
+        // One channel out tells six apart.
+        assert_eq!(widths(4, 1, 12), Some(vec![12, 6, 1]));
+    }
 
     #[test]
     fn splits_span_the_kernel() {

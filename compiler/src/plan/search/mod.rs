@@ -11,6 +11,9 @@
 //! the rewritten network. Whether that holds what was asked is for the caller
 //! to measure: it tightens or relaxes the bound.
 
+mod candidates;
+mod compare;
+mod expect;
 mod front;
 mod refine;
 mod select;

@@ -7,7 +7,8 @@
 //! made again, until it stands among such alone.
 
 use super::super::weights::FitKey;
-use super::front::{Job, lost, near, side_by_side};
+use super::compare::{Effort, Job, lost, side_by_side};
+use super::front::near;
 use super::{Bound, Known, PlanError, Search, Selection, select};
 
 /// Costs within this factor of a pick's are near it.
@@ -17,10 +18,11 @@ const SPAN: f64 = 1.2;
 pub(super) const NEAR: f64 = 1.1;
 /// Selections after which the last one is taken.
 const ROUNDS: usize = 12;
-/// Most steps of a fit that counts, and the relative decrease of the squared
-/// error below which it has converged.
-const STEPS: usize = 40;
-const SETTLED: f64 = 0.01;
+/// Of a fit that counts.
+const CAREFUL: Effort = Effort {
+    steps: 40,
+    settled: 0.01,
+};
 
 /// A candidate: its layer's place, its own. The layer as it is is none.
 type Place = (usize, usize);
@@ -67,10 +69,14 @@ impl Search<'_, '_> {
                 let layer = &self.layers[l];
                 let chain = layer.offers[o].chain.as_ref()?;
                 let begin = self.fits[layer.chain].get(&(layer.weights.clone(), chain.clone()));
-                Some((layer, &*chain.form, begin.cloned()))
+                Some(Job {
+                    layer,
+                    form: &chain.form,
+                    begin: begin.cloned(),
+                })
             })
             .collect();
-        let fits = side_by_side(&self.compilation.options, &jobs, STEPS, SETTLED)?;
+        let fits = side_by_side(&self.compilation.options, &jobs, CAREFUL)?;
         for (&(l, o), fit) in open.iter().zip(fits) {
             let layer = &mut self.layers[l];
             let offer = &mut layer.offers[o];
