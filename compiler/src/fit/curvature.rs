@@ -122,10 +122,8 @@ impl<'a> Curvature<'a> {
         for (s, (block, view)) in self.at.blocks.iter().zip(&self.views).enumerate() {
             let d = d.rows_of(s, block.b.rows);
             let mut g = if view.columns.is_empty() {
-                {
-                    let seen = self.project(s, block, p.expand(&block.a, &d));
-                    mul(block.a.t(), p.shifts(&seen).view())
-                }
+                let seen = self.project(s, block, p.expand(&block.a, &d));
+                mul(block.a.t(), p.shifts(&seen).view())
             } else {
                 self.by_pairs(view, &d)
             };

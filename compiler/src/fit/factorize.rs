@@ -36,7 +36,8 @@ pub struct Options<'a> {
     pub metric: Metric<'a>,
     /// Starting points; the first is deterministic, the others random.
     pub starts: usize,
-    /// Factors to begin from instead of the first starting point.
+    /// Factors to begin from instead of the first starting point; the last one is
+    /// solved for anew.
     pub from: Option<&'a [Kernel]>,
     /// Most steps for the start that wins.
     pub iterations: usize,
