@@ -94,6 +94,25 @@ impl Form {
         factors.map(|(f, inp)| f.width * (inp / f.groups) * f.taps())
     }
 
+    /// Whether two neighbours, made one factor, have no more weights than the two.
+    /// That chain then gives all that this one does at no more weights and MACs:
+    /// whatever the weights, this one is not worth a fit.
+    #[must_use]
+    pub fn is_contained(&self, channels: usize) -> bool {
+        let inputs = std::iter::once(channels).chain(self.factors.iter().map(|f| f.width));
+        let sizes: Vec<usize> = self.sizes(channels).collect();
+        let pairs = self.factors.windows(2).zip(sizes.windows(2)).zip(inputs);
+        pairs.into_iter().any(|((pair, size), inp)| {
+            // The window over both, holes of dilated taps included.
+            let taps = (0..pair[0].spatial.len()).map(|a| {
+                let steps: usize = pair.iter().map(|f| (f.spatial[a] - 1) * f.step[a]).sum();
+                1 + steps / pair[0].step[a].min(pair[1].step[a])
+            });
+            let groups = pair[0].groups.min(pair[1].groups);
+            inp / groups * pair[1].width * taps.product::<usize>() <= size[0] + size[1]
+        })
+    }
+
     /// Checks that the chain can stand for `kernel`.
     ///
     /// # Errors
@@ -186,4 +205,27 @@ pub(super) fn tap_table(whole: &[usize], spatial: &[usize], step: &[usize]) -> V
             .collect();
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contained_chain() {
+        let chain = |widths: [usize; 3]| Form {
+            factors: [[3, 1], [1, 4], [3, 2]]
+                .into_iter()
+                .zip(widths)
+                .map(|(k, m)| FactorShape::new(k.to_vec(), m, 1))
+                .collect(),
+        };
+        // 3x1 and 1x4 of 20 channels: 3·3·20 + 20·4·20 weights; as one 3x4 of 3
+        // channels 3·12·20.
+        assert!(chain([20, 20, 24]).is_contained(3));
+        assert!(!chain([4, 4, 24]).is_contained(3));
+        assert!(!chain([20, 20, 24]).is_contained(24));
+        // Few channels out: 1x4 with 3x2 is one 3x5.
+        assert!(chain([8, 60, 2]).is_contained(24));
+    }
 }

@@ -16,7 +16,7 @@ use crate::ops::Conv;
 
 /// Bounds of a run: by size and iterations, never by the clock, so that a run
 /// is the same on every machine.
-const MAX_NODES: usize = 20_000;
+const MAX_NODES: usize = 40_000;
 const MAX_ITERATIONS: usize = 12;
 
 /// What the passes left alone, and what they would like to see gone.

@@ -9,7 +9,9 @@ use crate::plan::site::{Candidate, ConvSite};
 pub const AUTO_RATIO: f64 = 0.6;
 /// Shares of a layer's parameters that a search tries; a form that saves nothing
 /// is beaten by the layer itself.
-const LADDER: [f64; 10] = [0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.52, 0.62, 0.74, 0.88];
+const LADDER: [f64; 16] = [
+    0.1, 0.16, 0.23, 0.3, 0.37, 0.44, 0.48, 0.52, 0.57, 0.62, 0.68, 0.74, 0.8, 0.85, 0.9, 0.95,
+];
 /// Below this many channels between, grouped forms compete.
 const NARROW: usize = 4;
 
@@ -63,7 +65,8 @@ pub fn candidates(
     Ok(found)
 }
 
-/// The widest middles at each rung's share of the layer's parameters.
+/// The widest middles at each rung's share of the layer's parameters, but those
+/// that another chain contains.
 fn ladder(site: &ConvSite, with: &dyn Fn(usize) -> Option<Candidate>) -> Vec<Candidate> {
     let mut widths = Vec::new();
     for rung in LADDER {
@@ -73,7 +76,12 @@ fn ladder(site: &ConvSite, with: &dyn Fn(usize) -> Option<Candidate>) -> Vec<Can
         }
     }
     widths.dedup();
-    widths.into_iter().filter_map(with).collect()
+    let inputs = site.inp * site.groups;
+    widths
+        .into_iter()
+        .filter_map(with)
+        .filter(|c| !c.form.is_contained(inputs))
+        .collect()
 }
 
 /// Rivals of a narrow middle: the last factor in groups, so that each group of

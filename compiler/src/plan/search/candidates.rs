@@ -7,7 +7,7 @@ use std::sync::Arc;
 use egg::{Id, RecExpr};
 use rayon::prelude::*;
 
-use super::super::calibrate::{encode, fit_options};
+use super::super::calibrate::encode;
 use super::super::lang::{Chain, Term};
 use super::super::saturate::Offered;
 use super::super::subject::Subject;
@@ -28,8 +28,14 @@ pub(super) struct Entry {
 pub(super) type Fitted = HashMap<usize, Arc<Fit>>;
 
 impl Entry {
-    /// The layer with its offers: those fitted, and those expected to be worth it.
-    fn with_offers(mut self, fitted: &Fitted, expected: &[(usize, f64)], goal: Goal) -> Layer {
+    /// The layer with its offers: those fitted, and those of which it is
+    /// told what to expect.
+    fn with_offers(
+        mut self,
+        fitted: &Fitted,
+        expected: &[(usize, f64, Known)],
+        goal: Goal,
+    ) -> Layer {
         let offer = |c: usize, error: f64, known: Known| {
             let offered = &self.offered[c];
             Offer {
@@ -48,7 +54,7 @@ impl Entry {
             offers.extend(fit.map(|fit| offer(c, lost(fit), Known::Compared)));
         }
         let others = expected.iter();
-        offers.extend(others.map(|&(c, error)| offer(c, error, Known::Expected)));
+        offers.extend(others.map(|&(c, error, known)| offer(c, error, known)));
         // What is good for any goal stays until times are known.
         self.layer.offers = match goal {
             Goal::Latency => {
@@ -73,23 +79,16 @@ impl Search<'_, '_> {
         let mut entries = self.entries();
         self.gather(&mut entries)?;
         let fitted = self.compare(&entries)?;
-        let (plan, goal) = (&self.compilation.options, self.goal);
-        let others: Vec<Vec<(usize, f64)>> = entries
-            .par_iter()
-            .zip(&fitted)
-            .map(|(entry, fitted)| {
-                let options = fit_options(plan, entry.layer.moments.as_ref());
-                expected(entry, fitted, goal, &options)
-            })
-            .collect();
         let mut fits: Fits = vec![HashMap::new(); self.prepared.len()];
-        for ((entry, fitted), others) in entries.into_iter().zip(&fitted).zip(&others) {
+        for (entry, fitted) in entries.into_iter().zip(&fitted) {
             for (&c, fit) in fitted {
                 let chain = entry.offered[c].chain.clone();
                 let key: FitKey = (entry.layer.weights.clone(), chain);
                 fits[entry.layer.chain].insert(key, fit.clone());
             }
-            self.layers.push(entry.with_offers(fitted, others, goal));
+            let expected = expected(&entry, fitted);
+            self.layers
+                .push(entry.with_offers(fitted, &expected, self.goal));
         }
         self.fits = fits;
         Ok(())

@@ -23,7 +23,7 @@ pub(super) struct Effort {
 /// much worse than they are if all were cut alike.
 pub(super) const SHORT: Effort = Effort {
     steps: 25,
-    settled: 0.06,
+    settled: 0.12,
 };
 
 /// A fit to be made.

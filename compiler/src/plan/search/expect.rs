@@ -4,30 +4,80 @@
 use std::collections::BTreeMap;
 
 use super::super::saturate::Offered;
-use super::Goal;
-use super::candidates::{Entry, Fitted, cost, parameters};
+use super::Known;
+use super::candidates::{Entry, Fitted, parameters};
 use super::compare::lost;
-use crate::fit;
+use crate::fit::Form;
 
-/// A candidate is fitted if its expected error is within this factor of the best
-/// expected at no more cost.
-const WORTH: f64 = 1.05;
-/// What a candidate is expected to lose, as a share of what its form loses at other
-/// widths: one that looks better than it is gets fitted, one that looks worse
-/// would never be.
-const HOPE: f64 = 0.95;
+/// Weights within this factor are near.
+const CLOSE: f64 = 1.5;
 /// Errors below are none.
 const LOSSLESS: f64 = 1e-6;
 /// Widths of a form that are fitted first.
 const FIRST: usize = 2;
 
+/// What fits to one layer lost, by what their chains have in common but the
+/// widths: weights and logarithm of the error, narrow to wide.
+#[derive(Default)]
+pub(super) struct Trends<'a>(BTreeMap<Shape<'a>, Vec<(f64, f64)>>);
+
+/// Kernels, steps and groups of a chain's factors.
+type Shape<'a> = Vec<(&'a [usize], &'a [usize], usize)>;
+
+/// What candidates that differ in width alone have in common.
+fn shape(form: &Form) -> Shape<'_> {
+    let factors = form.factors.iter();
+    factors
+        .map(|f| (&f.spatial[..], &f.step[..], f.groups))
+        .collect()
+}
+
+impl<'a> Trends<'a> {
+    /// Of fits to forms that read `inputs` channels.
+    pub(super) fn new(fits: impl Iterator<Item = (&'a Form, f64)>, inputs: usize) -> Self {
+        let mut trends = Self::default();
+        for (form, error) in fits {
+            let run = trends.0.entry(shape(form)).or_default();
+            run.push((size(form, inputs), error.max(LOSSLESS).ln()));
+        }
+        for run in trends.0.values_mut() {
+            run.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        }
+        trends
+    }
+
+    /// The error to expect of a form, and by what. The logarithm of the error falls
+    /// about evenly with the weights.
+    pub(super) fn at(&self, form: &Form, inputs: usize) -> Option<(f64, Known)> {
+        let run = self.0.get(&shape(form))?;
+        let x = size(form, inputs);
+        let wider = run.iter().position(|&(at, _)| at >= x);
+        let inside = wider.filter(|&w| w > 0).map(|w| (run[w - 1], run[w]));
+        let (low, high) = inside.or(Some((*run.first()?, *run.last()?)))?;
+        let slope = if high.0 > low.0 {
+            (high.1 - low.1) / (high.0 - low.0)
+        } else {
+            0.0
+        };
+        let known = match inside {
+            Some(_) if high.0 <= CLOSE * low.0 => Known::Between,
+            Some(_) => Known::Inside,
+            None => Known::Outside,
+        };
+        Some(((low.1 + slope * (x - low.0)).exp(), known))
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn size(form: &Form, inputs: usize) -> f64 {
+    form.parameters(inputs) as f64
+}
+
 /// Candidates that differ in width alone, narrow to wide.
 fn by_form(offered: &[Offered]) -> Vec<Vec<usize>> {
-    let mut forms: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut forms: BTreeMap<Shape, Vec<usize>> = BTreeMap::new();
     for (c, offer) in offered.iter().enumerate() {
-        let factors = offer.chain.form.factors.iter();
-        let shape: Vec<_> = factors.map(|f| (&f.spatial, &f.step, f.groups)).collect();
-        forms.entry(format!("{shape:?}")).or_default().push(c);
+        forms.entry(shape(&offer.chain.form)).or_default().push(c);
     }
     let mut forms: Vec<Vec<usize>> = forms.into_values().collect();
     for members in &mut forms {
@@ -50,53 +100,53 @@ pub(super) fn spread(offered: &[Offered]) -> Vec<usize> {
     by_form(offered).into_iter().flat_map(over).collect()
 }
 
-/// Candidates that may be worth a fit, and the errors that they are expected to
-/// have: those that, by what their form lost at other widths, come near the best
-/// at no more cost, and that are not certain to be beaten.
-pub(super) fn expected(
-    entry: &Entry,
-    fitted: &Fitted,
-    goal: Goal,
-    options: &fit::Options,
-) -> Vec<(usize, f64)> {
-    let cost = |c: usize| cost(&entry.offered[c], goal);
-    let known = |c: usize| Some((cost(c), lost(fitted.get(&c)?)));
-    let mut expected: Vec<(usize, f64)> = Vec::new();
-    for members in by_form(&entry.offered) {
-        let run: Vec<(f64, f64)> = members.iter().filter_map(|&c| known(c)).collect();
-        let open = members.iter().filter(|c| !fitted.contains_key(c));
-        expected.extend(open.filter_map(|&c| Some((c, HOPE * between(&run, cost(c))?))));
-    }
-    let run: Vec<(usize, f64)> = (0..entry.offered.len())
-        .filter_map(|c| Some((c, known(c)?.1)))
-        .collect();
-    let best = |most: f64| {
-        let within = run
-            .iter()
-            .chain(&expected)
-            .filter(|(c, _)| cost(*c) <= most);
-        within.map(|(_, e)| *e).fold(f64::INFINITY, f64::min)
-    };
-    // What the form cannot get below, another one already reaches at no more.
-    let beaten = |c: usize| {
-        let offer = &entry.offered[c];
-        let form = &offer.chain.form;
-        let bound = fit::predicted_error(&entry.layer.kernel, form, options).unwrap_or(0.0);
-        let within = |o: usize| {
-            let other = &entry.offered[o];
-            parameters(other) <= parameters(offer) && other.macs[1] <= offer.macs[1]
-        };
-        run.iter().any(|&(o, error)| error <= bound && within(o))
-    };
-    let near = |&(c, error): &(usize, f64)| error <= WORTH * best(cost(c)) && !beaten(c);
-    expected.iter().copied().filter(near).collect()
+/// What to expect of the candidates that are not fitted.
+pub(super) fn expected(entry: &Entry, fitted: &Fitted) -> Vec<(usize, f64, Known)> {
+    let inputs = entry.layer.inputs();
+    let form = |c: usize| &*entry.offered[c].chain.form;
+    let known = fitted.iter().map(|(&c, fit)| (form(c), lost(fit)));
+    let trends = Trends::new(known, inputs);
+    let open = (0..entry.offered.len()).filter(|c| !fitted.contains_key(c));
+    open.filter_map(|c| {
+        trends
+            .at(form(c), inputs)
+            .map(|(error, known)| (c, error, known))
+    })
+    .collect()
 }
 
-/// The error at some cost, on the line through the first and the last of these
-/// (cost, error) of one form: its logarithm falls about evenly with the cost.
-fn between(run: &[(f64, f64)], cost: f64) -> Option<f64> {
-    let (&(c0, e0), &(c1, e1)) = (run.first()?, run.last()?);
-    let (l0, l1) = (e0.max(LOSSLESS).ln(), e1.max(LOSSLESS).ln());
-    let slope = if c1 > c0 { (l1 - l0) / (c1 - c0) } else { 0.0 };
-    Some((l0 + slope * (cost - c0)).exp())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::FactorShape;
+
+    fn form(kernel: usize, width: usize) -> Form {
+        let factor = |k: usize, m: usize| FactorShape::new(vec![k, k], m, 1);
+        Form {
+            factors: vec![factor(kernel, width), factor(6 - kernel, 8)],
+        }
+    }
+
+    #[test]
+    fn other_widths_tell_what_to_expect() {
+        // Weights are 4·9·m + m·9·8 = 108·m.
+        let fits = [(form(3, 10), 0.01), (form(3, 2), 0.16), (form(2, 9), 0.5)];
+        let trends = Trends::new(fits.iter().map(|(f, e)| (f, *e)), 4);
+        let at = |width: usize| {
+            let (error, known) = trends.at(&form(3, width), 4).unwrap();
+            ((error * 1e4).round() / 1e4, known)
+        };
+        assert_eq!(at(6), (0.04, Known::Inside));
+        assert_eq!(at(10), (0.01, Known::Inside));
+        assert_eq!(at(14), (0.0025, Known::Outside));
+        assert_eq!(trends.at(&form(2, 4), 4), Some((0.5, Known::Outside)));
+        assert_eq!(trends.at(&form(1, 4), 4), None);
+
+        let more = (form(3, 8), 0.03);
+        let fits = fits.iter().chain([&more]);
+        let trends = Trends::new(fits.map(|(f, e)| (f, *e)), 4);
+        let (error, known) = trends.at(&form(3, 9), 4).unwrap();
+        assert_eq!(known, Known::Between);
+        assert!((error - 0.0003f64.sqrt()).abs() < 1e-9);
+    }
 }

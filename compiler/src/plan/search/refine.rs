@@ -1,23 +1,24 @@
-//! Candidates near a selection, fitted again with care.
+//! The candidates of a selection, fitted with care.
 //!
 //! The fits that rank the forms are short, and of most widths it is only known what
 //! to expect. They flatter forms that converge soon (`k x 1` with `1 x k`) over
 //! those that converge late, so that what is selected by them is only a first
-//! guess: the candidates around it are fitted to the end, and the selection is
-//! made again, until it stands among such alone.
+//! guess. What is not fitted to the end is therefore taken for as good as it may
+//! turn out to be; what is selected so gets fitted, tells what to expect of its
+//! form's other widths, and the selection is made again, until it stands among
+//! fitted candidates alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::weights::FitKey;
 use super::compare::{Effort, Job, lost, side_by_side};
-use super::front::near;
-use super::{Bound, Known, PlanError, Search, Selection, select};
+use super::expect::Trends;
+use super::{Bound, Known, Layer, PlanError, Search, Selection, select};
+use crate::fit::Fit;
 
-/// Costs within this factor of a pick's are near it.
-const SPAN: f64 = 1.2;
-/// Candidates that lost, or are expected to lose, up to this factor of the least at no more
-/// cost may turn out better.
-pub(super) const NEAR: f64 = 1.1;
 /// Selections after which the last one is taken.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 60;
 /// Of a fit that counts.
 const CAREFUL: Effort = Effort {
     steps: 40,
@@ -46,20 +47,11 @@ impl Search<'_, '_> {
         Ok(selection)
     }
 
-    /// The candidates near a selection that are not fitted to the end.
+    /// The picks that are not fitted to the end.
     fn open(&self, selection: &Selection) -> Vec<Place> {
-        let mut open = Vec::new();
-        for (l, (layer, &pick)) in self.layers.iter().zip(&selection.picks).enumerate() {
-            let cost = |o: usize| layer.offers[o].cost(self.goal);
-            let at = cost(pick);
-            let near = near(&layer.offers, self.goal).into_iter();
-            open.extend(
-                near.filter(|&o| layer.offers[o].known != Known::Fitted)
-                    .filter(|&o| cost(o) <= at * SPAN && cost(o) >= at / SPAN)
-                    .map(|o| (l, o)),
-            );
-        }
-        open
+        let picks = selection.picks.iter().copied().enumerate();
+        let open = |&(l, o): &Place| self.layers[l].offers[o].known != Known::Fitted;
+        picks.filter(open).collect()
     }
 
     pub(super) fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
@@ -81,12 +73,35 @@ impl Search<'_, '_> {
             let layer = &mut self.layers[l];
             let offer = &mut layer.offers[o];
             offer.known = Known::Fitted;
+            // A form that cannot be fitted does not compete.
+            offer.error = fit.as_ref().map_or(f64::INFINITY, |fit| lost(fit));
             if let (Some(fit), Some(chain)) = (fit, &offer.chain) {
-                offer.error = lost(&fit);
                 let key: FitKey = (layer.weights.clone(), chain.clone());
                 self.fits[layer.chain].insert(key, fit);
             }
         }
+        for layer in &mut self.layers {
+            expect_anew(layer, &self.fits[layer.chain]);
+        }
         Ok(())
+    }
+}
+
+/// Expects of every offer that is not fitted what the fits now tell.
+fn expect_anew(layer: &mut Layer, fits: &HashMap<FitKey, Arc<Fit>>) {
+    let inputs = layer.inputs();
+    let own = fits.iter().filter(|((w, _), _)| *w == layer.weights);
+    let trends = Trends::new(own.map(|((_, c), fit)| (&*c.form, lost(fit))), inputs);
+    for offer in &mut layer.offers {
+        if offer.known.by_a_fit() {
+            continue;
+        }
+        let told = offer
+            .chain
+            .as_ref()
+            .and_then(|c| trends.at(&c.form, inputs));
+        if let Some((error, known)) = told {
+            (offer.error, offer.known) = (error, known);
+        }
     }
 }

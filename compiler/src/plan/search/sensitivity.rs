@@ -2,7 +2,7 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::{Known, Offer, PlanError, Search, Source};
+use super::{Offer, PlanError, Search, Source};
 use crate::model::Model;
 
 /// Root of the share of a layer's output that the first probe loses: large enough
@@ -39,7 +39,7 @@ impl Search<'_, '_> {
                 }
                 tried = probe;
                 if let Some(o) = probe
-                    && self.layers[l].offers[o].known == Known::Expected
+                    && !self.layers[l].offers[o].known.by_a_fit()
                 {
                     self.refine(&[(l, o)])?;
                 }
