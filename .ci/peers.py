@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--only", help="cases whose name begins so, slow or not")
     parser.add_argument("--crops", type=int, default=40, help="to calibrate squeezenet on")
     parser.add_argument("--smallest", type=float, default=0.4, help="crop, as a share of the side")
+    parser.add_argument("--samples", type=int, default=1000, help="at most, to calibrate on")
     parser.add_argument("--no-peers", action="store_true", help="convfold alone")
     arguments = parser.parse_args()
     columns = [form.name for form in forms.FORMS]
@@ -38,7 +39,7 @@ def main():
             asked = arguments.only
             if not (case.name.startswith(asked) if asked else arguments.slow or not case.slow):
                 continue
-            judge = quality.Judge(context, case)
+            judge = quality.Judge(context, case, arguments.samples)
             for budget in case.budgets:
                 started = time.monotonic()
                 try:

@@ -8,7 +8,12 @@ use runtime::{Control, DataError, Dataset, Model, Session};
 use crate::interrupt;
 
 /// Samples below which noise is added to them.
-const FEW: usize = 32;
+const FEW: usize = 64;
+/// Pictures of noise for each after the first, which gets one: many crops of one
+/// picture are fitted to its accidents as one alone is.
+const NOISE: usize = 4;
+/// Pictures of noise at most.
+const ENOUGH: usize = 48;
 
 /// Runs models on the calibration samples.
 pub struct Probe {
@@ -16,15 +21,18 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// A probe over these samples and, where they are few pictures, half as many
-    /// of noise: one picture alone is fitted to its own accidents.
+    /// A probe over these samples and, where they are few pictures, some more of
+    /// noise: one picture alone is fitted to its own accidents.
     ///
     /// # Errors
     /// Where a sample cannot be read.
     pub fn new(data: Dataset) -> Result<Self, DataError> {
         let data = match data.len() {
             FEW.. => data,
-            few => data.with_noise(few.div_ceil(2), 0)?,
+            few => {
+                let count = 1 + NOISE * few.saturating_sub(1);
+                data.with_noise(count.min(ENOUGH), 0)?
+            }
         };
         Ok(Self { data })
     }

@@ -60,8 +60,8 @@ class Found:
 class Judge:
     """A case with its data and what the original makes of them."""
 
-    def __init__(self, context, case):
-        self.context, self.case = context, case
+    def __init__(self, context, case, most=1000):
+        self.context, self.case, self.most = context, case, most
         self.path = context.corpus / case.model
         self.model = load(self.path)
         self.layers = forms.kernels(self.model, case.targets)
@@ -104,7 +104,7 @@ class Judge:
         how = [o.format(budget=budget) for o in self.case.how]
         self.context.run(
             "factorize", self.path, "-o", out, *how, *self.case.options, *self.samples.told,
-            "--calibration-samples", 1000, "--report", report,
+            "--calibration-samples", self.most, "--report", report,
         )  # fmt: skip
         told = json.loads(report.read_text())["passes"][-1]["accuracy"] or {}
         top1, agreement = told.get("top1") or {}, told.get("agreement")

@@ -59,7 +59,7 @@ pub struct Factorize {
     /// Not nodes whose name fits (repeatable)
     #[arg(long, value_name = "GLOB")]
     skip: Vec<String>,
-    /// Fit on what these samples make of each layer's input; fewer than 32 pictures get pictures
+    /// Fit on what these samples make of each layer's input; fewer than 64 pictures get pictures
     /// of noise like them for company
     #[arg(long, value_name = "FILE")]
     calibrate: Option<String>,

@@ -37,6 +37,7 @@ mod regression;
 mod report;
 mod rng;
 mod start;
+mod sums;
 mod tangent;
 mod weighing;
 

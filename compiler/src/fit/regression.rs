@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::FitError;
 use super::linalg::{Cholesky, Matrix, axpy, dot, mul, mul_into};
-use super::moments::{Moments, Sums};
+use super::moments::Moments;
+use super::sums::Sums;
 use super::weighing::Weighing;
 
 /// Share of the covariance over all patches in the metric of one channel, so

@@ -15,7 +15,8 @@ use super::super::weights::{FitKey, Weights, key};
 use super::compare::{Job, SHORT, lost, side_by_side};
 use super::expect::{expected, spread};
 use super::front::{merged, reduce};
-use super::{Fits, Goal, Known, Layer, Offer, PlanError, Search, extracted, timing};
+use super::offer::{Known, Layer, Offer};
+use super::{Fits, Goal, PlanError, Search, extracted, timing};
 use crate::fit::{Fit, FitError, Moments};
 
 /// A layer before its candidates are fitted.

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::super::calibrate::fit_options;
 use super::super::options::Options;
-use super::{Layer, PlanError};
+use super::PlanError;
+use super::offer::Layer;
 use crate::fit::{self, Fit, FitError, Form};
 
 /// How long a fit goes on.

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::super::saturate::Offered;
-use super::Known;
 use super::candidates::{Entry, Fitted, parameters};
 use super::compare::lost;
+use super::offer::Known;
 use crate::fit::Form;
 
 /// Weights within this factor are near.

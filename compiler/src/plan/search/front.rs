@@ -1,6 +1,7 @@
 //! Offers that no other one beats.
 
-use super::{Goal, Offer};
+use super::Goal;
+use super::offer::Offer;
 
 /// Keeps the first offer (the layer as it is) and those of the others that cost
 /// less than it and that no other one beats for certain.

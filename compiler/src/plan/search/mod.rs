@@ -6,7 +6,7 @@
 //! others, and the candidates are reduced to a Pareto front (weights, MACs, time,
 //! lost output); what a layer's loss does to the network's outputs is measured;
 //! an integer program picks one candidate a layer ([`select`]), and picks again
-//! when those near its picks were fitted with care ([`refine`]).
+//! when its picks were fitted with care ([`refine`]).
 //! The pick is extracted from the e-graphs and fitted again, layer after layer, on
 //! the rewritten network. Whether that holds what was asked is for the caller
 //! to measure: it tightens or relaxes the bound.
@@ -15,6 +15,8 @@ mod candidates;
 mod compare;
 mod expect;
 mod front;
+mod offer;
+mod reasons;
 mod refine;
 mod select;
 mod sensitivity;
@@ -30,11 +32,11 @@ use super::passes::{PASSES, Pass, Rule};
 use super::prepare::{Choice, Prepared};
 use super::realize::Source;
 use super::weights::FitKey;
-use super::{Compilation, PassReport, PlanError, Rival, Skipped};
+use super::{Compilation, PassReport, PlanError, Skipped};
 use crate::facts::Facts;
-use crate::fit::{Fit, Kernel, Moments};
+use crate::fit::Fit;
 use crate::model::Model;
-use crate::ops::Conv;
+use offer::Layer;
 
 /// What is to become less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,119 +70,6 @@ pub trait Clock: Sync {
     /// # Errors
     /// Why a model cannot be run, in words for a report.
     fn seconds(&self, models: &[Vec<u8>], sample: &[usize]) -> Result<Vec<f64>, String>;
-}
-
-/// One way to write a layer.
-#[derive(Clone, Debug)]
-struct Offer {
-    /// The chain; `None` for the layer as it is.
-    chain: Option<Chain>,
-    convs: Vec<Conv>,
-    parameters: usize,
-    macs: f64,
-    seconds: Option<f64>,
-    /// Root of the share of the layer's output that is lost.
-    error: f64,
-    known: Known,
-}
-
-/// How an offer's error is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    /// By what its form lost at other widths, all narrower or all wider.
-    Outside,
-    /// By what it lost at narrower and wider ones.
-    Inside,
-    /// By what it lost at a width a little less and one a little more.
-    Between,
-    /// By a short fit.
-    Compared,
-    /// By a fit to the end.
-    Fitted,
-}
-
-impl Known {
-    /// What an error may turn out to be when all is known, as a share of what is
-    /// told: an offer that looks better than it is gets fitted, one that looks
-    /// worse would never be.
-    fn hope(self) -> f64 {
-        match self {
-            Self::Outside => 0.92,
-            Self::Inside => 0.94,
-            Self::Compared => 0.94,
-            Self::Between | Self::Fitted => 1.0,
-        }
-    }
-
-    fn by_a_fit(self) -> bool {
-        matches!(self, Self::Compared | Self::Fitted)
-    }
-}
-
-impl Offer {
-    fn cost(&self, goal: Goal) -> f64 {
-        #[allow(clippy::cast_precision_loss)]
-        match goal {
-            Goal::Parameters => self.parameters as f64,
-            Goal::Macs => self.macs,
-            Goal::Latency => self.seconds.unwrap_or(f64::INFINITY),
-        }
-    }
-
-    /// The least error that it may turn out to have.
-    fn hoped(&self) -> f64 {
-        self.known.hope() * self.error
-    }
-
-    /// Its kernels in words.
-    fn kernels(&self, layer: &Layer) -> Vec<String> {
-        match &self.chain {
-            Some(chain) => {
-                let factors = chain.form.factors.iter();
-                factors.map(|f| super::lang::extents(&f.spatial)).collect()
-            }
-            None => vec![super::lang::extents(&layer.kernel.spatial)],
-        }
-    }
-
-    fn widths(&self) -> Vec<usize> {
-        self.chain.as_ref().map_or_else(Vec::new, |chain| {
-            let factors = &chain.form.factors;
-            factors[..factors.len() - 1]
-                .iter()
-                .map(|f| f.width)
-                .collect()
-        })
-    }
-}
-
-/// A convolution that could be rewritten.
-struct Layer {
-    /// Its chain of nodes, and its place in it.
-    chain: usize,
-    site: u32,
-    node: String,
-    kernel: Kernel,
-    /// The name of its weights in a fit's key.
-    weights: String,
-    /// Moments of what it reads, where there are calibration data.
-    moments: Option<Moments>,
-    /// The layer as it is comes first; then its Pareto front, and what is near it.
-    offers: Vec<Offer>,
-    /// Share of the network's output variance that is lost when the layer loses
-    /// all of its own.
-    sensitivity: f64,
-}
-
-impl Layer {
-    /// Channels that it reads, over all groups.
-    fn inputs(&self) -> usize {
-        self.kernel.inp * self.kernel.groups
-    }
-
-    fn loss(&self, offer: &Offer) -> f64 {
-        self.sensitivity * offer.hoped() * offer.hoped()
-    }
 }
 
 /// One candidate a layer.
@@ -235,7 +124,7 @@ impl<'a> Compilation<'a> {
         };
         let prepared = self.prepare(&passes(), shaping, &facts)?;
         let mut search = Search {
-            left: left(&prepared),
+            left: reasons::left(&prepared),
             compilation: self,
             facts,
             prepared,
@@ -253,31 +142,6 @@ impl<'a> Compilation<'a> {
         }
         Ok(search)
     }
-}
-
-/// Sites without any candidate, with the reason of the pass that comes closest.
-fn left(prepared: &[Prepared]) -> Vec<Skipped> {
-    let mut all = Vec::new();
-    for chain in prepared {
-        let notes = &chain.saturated.notes;
-        let mut reasons: HashMap<u32, (&str, &String)> = HashMap::new();
-        for ((pass, site), reason) in &notes.skipped {
-            if notes.offered.iter().any(|o| o.site.site == *site) {
-                continue;
-            }
-            let known = reasons.entry(*site).or_insert((pass, reason));
-            if *pass < known.0 {
-                *known = (pass, reason);
-            }
-        }
-        let mut found: Vec<_> = reasons.into_iter().collect();
-        found.sort_unstable();
-        all.extend(found.into_iter().map(|(site, (_, reason))| Skipped {
-            node: chain.names[site as usize].clone(),
-            reason: reason.clone(),
-        }));
-    }
-    all
 }
 
 impl Search<'_, '_> {
@@ -375,72 +239,6 @@ impl Search<'_, '_> {
         self.compilation
             .realize(&mut self.prepared, &choices, &facts, source, name)
     }
-
-    fn kept(&self, layer: &Layer, selection: &Selection) -> Skipped {
-        let keep = layer.offers[0].cost(self.goal);
-        let cheapest = layer.offers[1..]
-            .iter()
-            .filter(|o| o.cost(self.goal) < keep)
-            .min_by(|a, b| layer.loss(a).total_cmp(&layer.loss(b)));
-        let reason = match cheapest {
-            None => "no form costs less than the layer itself".into(),
-            Some(offer) => format!(
-                "kept: {} would save {:.0} % of its {} for {:.2} % of the outputs' variance; the \
-                 whole selection loses {:.2} %",
-                describe(layer, offer),
-                100.0 * (1.0 - offer.cost(self.goal) / keep),
-                self.goal.unit(),
-                100.0 * layer.loss(offer),
-                100.0 * selection.loss,
-            ),
-        };
-        Skipped {
-            node: layer.node.clone(),
-            reason,
-        }
-    }
-
-    fn why(&self, layer: &Layer, pick: usize) -> String {
-        let (keep, offer) = (&layer.offers[0], &layer.offers[pick]);
-        format!(
-            "saves {:.0} % of its {} for {:.2} % of the outputs' variance; one of {} on its front",
-            100.0 * (1.0 - offer.cost(self.goal) / keep.cost(self.goal)),
-            self.goal.unit(),
-            100.0 * layer.loss(offer),
-            front::unbeaten(&layer.offers, self.goal).len(),
-        )
-    }
-
-    /// The neighbours on the front.
-    fn rivals(&self, layer: &Layer, pick: usize) -> Vec<Rival> {
-        let at = layer.offers[pick].cost(self.goal);
-        let front = front::unbeaten(&layer.offers, self.goal);
-        let mut others: Vec<&Offer> = front
-            .into_iter()
-            .filter(|&i| i != pick)
-            .map(|i| &layer.offers[i])
-            .collect();
-        let far = |o: &Offer| (o.cost(self.goal) / at).ln().abs();
-        others.sort_by(|a, b| far(a).total_cmp(&far(b)));
-        let rival = |o: &Offer| Rival {
-            to: o.kernels(layer),
-            widths: o.widths(),
-            parameters: o.parameters,
-            macs: o.macs,
-            seconds: o.seconds,
-            output_error: o.error,
-        };
-        others.into_iter().take(3).map(rival).collect()
-    }
-}
-
-fn describe(layer: &Layer, offer: &Offer) -> String {
-    let widths: Vec<String> = offer.widths().iter().map(usize::to_string).collect();
-    format!(
-        "{} (width {})",
-        offer.kernels(layer).join(", "),
-        widths.join(", ")
-    )
 }
 
 /// The best term of a chain in which these sites are written as these chains,

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use super::super::weights::FitKey;
 use super::compare::{Effort, Job, lost, side_by_side};
 use super::expect::Trends;
-use super::{Bound, Known, Layer, PlanError, Search, Selection, select};
+use super::offer::{Known, Layer};
+use super::{Bound, PlanError, Search, Selection, select};
 use crate::fit::Fit;
 
 /// Selections after which the last one is taken.

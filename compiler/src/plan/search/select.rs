@@ -3,7 +3,8 @@
 use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, SolveOptions, Variable};
 
 use super::front::unbeaten;
-use super::{Bound, Goal, Layer, Selection};
+use super::offer::Layer;
+use super::{Bound, Goal, Selection};
 
 /// Nodes of the branch and bound after which the best so far is taken; bounded
 /// by count, so that a search is the same on every machine.

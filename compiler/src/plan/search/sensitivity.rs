@@ -2,7 +2,8 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::{Offer, PlanError, Search, Source};
+use super::offer::Offer;
+use super::{PlanError, Search, Source};
 use crate::model::Model;
 
 /// Root of the share of a layer's output that the first probe loses: large enough

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use super::super::calibrate::encode;
-use super::{Clock, Layer, Offer, PlanError, Search};
+use super::offer::{Layer, Offer};
+use super::{Clock, PlanError, Search};
 use crate::ir::{Attrs, DataType, NewNode, Patch, Ref, Tensor};
 use crate::model::{Model, float};
 use crate::onnx::schema::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
