@@ -143,6 +143,6 @@ fn pair(first: &Kernel, next: &Kernel, step: &[usize]) -> Kernel {
     }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -1,5 +1,6 @@
 //! The shape of a chain of convolutions.
 
+use super::compose::gcd;
 use super::{FitError, Kernel};
 
 /// One convolution of a chain, without its weights.
@@ -89,9 +90,13 @@ impl Form {
 
     /// Weights of each factor for an input of `channels` channels.
     pub(super) fn sizes(&self, channels: usize) -> impl Iterator<Item = usize> {
-        let inputs = std::iter::once(channels).chain(self.factors.iter().map(|f| f.width));
-        let factors = self.factors.iter().zip(inputs);
+        let factors = self.factors.iter().zip(self.inputs(channels));
         factors.map(|(f, inp)| f.width * (inp / f.groups) * f.taps())
+    }
+
+    /// Channels that each factor reads.
+    fn inputs(&self, channels: usize) -> impl Iterator<Item = usize> {
+        std::iter::once(channels).chain(self.factors.iter().map(|f| f.width))
     }
 
     /// Whether two neighbours, made one factor, have no more weights than the two.
@@ -99,16 +104,17 @@ impl Form {
     /// whatever the weights, this one is not worth a fit.
     #[must_use]
     pub fn is_contained(&self, channels: usize) -> bool {
-        let inputs = std::iter::once(channels).chain(self.factors.iter().map(|f| f.width));
         let sizes: Vec<usize> = self.sizes(channels).collect();
-        let pairs = self.factors.windows(2).zip(sizes.windows(2)).zip(inputs);
-        pairs.into_iter().any(|((pair, size), inp)| {
+        let pairs = self.factors.windows(2).zip(sizes.windows(2));
+        pairs.zip(self.inputs(channels)).any(|((pair, size), inp)| {
             // The window over both, holes of dilated taps included.
-            let taps = (0..pair[0].spatial.len()).map(|a| {
-                let steps: usize = pair.iter().map(|f| (f.spatial[a] - 1) * f.step[a]).sum();
-                1 + steps / pair[0].step[a].min(pair[1].step[a])
-            });
-            let groups = pair[0].groups.min(pair[1].groups);
+            let both = Form {
+                factors: pair.to_vec(),
+            };
+            let steps = pair[0].step.iter().zip(&pair[1].step);
+            let taps = both.extent().into_iter().zip(steps);
+            let taps = taps.map(|(extent, (&a, &b))| 1 + (extent - 1) / gcd(a, b));
+            let groups = gcd(pair[0].groups, pair[1].groups);
             inp / groups * pair[1].width * taps.product::<usize>() <= size[0] + size[1]
         })
     }
@@ -227,5 +233,16 @@ mod tests {
         assert!(!chain([20, 20, 24]).is_contained(24));
         // Few channels out: 1x4 with 3x2 is one 3x5.
         assert!(chain([8, 60, 2]).is_contained(24));
+
+        // Taps 3 apart, then taps 2 apart, lie on every place of the 9 that they span.
+        let dilated = |width: usize| Form {
+            factors: vec![
+                FactorShape::new(vec![3], 4, 1).with_step(vec![3]),
+                FactorShape::new(vec![2], width, 1).with_step(vec![2]),
+            ],
+        };
+        // 3·4 + 4·2·13 weights; as one 9·13.
+        assert!(!dilated(13).is_contained(1));
+        assert!(dilated(12).is_contained(1));
     }
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::compose::gcd;
 use super::linalg::Matrix;
 use super::patches::{Grid, Window};
 use super::sums::Sums;
@@ -268,10 +269,6 @@ fn spacing(positions: usize, most: usize) -> usize {
         every += 1;
     }
     every
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Group {

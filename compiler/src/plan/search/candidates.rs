@@ -13,7 +13,7 @@ use super::super::saturate::Offered;
 use super::super::subject::Subject;
 use super::super::weights::{FitKey, Weights, key};
 use super::compare::{Job, SHORT, lost, side_by_side};
-use super::expect::{expected, spread};
+use super::expect::{expect, spread};
 use super::front::{merged, reduce};
 use super::offer::{Known, Layer, Offer};
 use super::{Fits, Goal, PlanError, Search, extracted, timing};
@@ -29,16 +29,16 @@ pub(super) struct Entry {
 pub(super) type Fitted = HashMap<usize, Arc<Fit>>;
 
 impl Entry {
-    /// The layer with its offers: those fitted, and those of which it is
-    /// told what to expect.
-    fn with_offers(
-        mut self,
-        fitted: &Fitted,
-        expected: &[(usize, f64, Known)],
-        goal: Goal,
-    ) -> Layer {
-        let offer = |c: usize, error: f64, known: Known| {
-            let offered = &self.offered[c];
+    /// The layer with its offers: those fitted, and those of which the fits tell what
+    /// to expect.
+    fn with_offers(self, fitted: &Fitted, fits: &HashMap<FitKey, Arc<Fit>>, goal: Goal) -> Layer {
+        let mut layer = self.layer;
+        let offers = self.offered.iter().enumerate().map(|(c, offered)| {
+            // Of a form without any fit nothing is expected.
+            let (error, known) = match fitted.get(&c) {
+                Some(fit) => (lost(fit), Known::Compared),
+                None => (f64::INFINITY, Known::Outside),
+            };
             Offer {
                 chain: Some(offered.chain.clone()),
                 convs: offered.convs.clone(),
@@ -48,28 +48,20 @@ impl Entry {
                 error,
                 known,
             }
-        };
-        let mut offers = self.layer.offers;
-        for c in 0..self.offered.len() {
-            let fit = fitted.get(&c);
-            offers.extend(fit.map(|fit| offer(c, lost(fit), Known::Compared)));
-        }
-        let others = expected.iter();
-        offers.extend(others.map(|&(c, error, known)| offer(c, error, known)));
+        });
+        layer.offers.extend(offers);
+        expect(&mut layer, fits);
         // What is good for any goal stays until times are known.
-        self.layer.offers = match goal {
+        match goal {
             Goal::Latency => {
-                let mut macs = offers.clone();
-                reduce(&mut offers, Goal::Parameters);
+                let mut macs = layer.offers.clone();
+                reduce(&mut layer.offers, Goal::Parameters);
                 reduce(&mut macs, Goal::Macs);
-                merged(offers, macs)
+                layer.offers = merged(layer.offers, macs);
             }
-            goal => {
-                reduce(&mut offers, goal);
-                offers
-            }
-        };
-        self.layer
+            goal => reduce(&mut layer.offers, goal),
+        }
+        layer
     }
 }
 
@@ -87,9 +79,8 @@ impl Search<'_, '_> {
                 let key: FitKey = (entry.layer.weights.clone(), chain);
                 fits[entry.layer.chain].insert(key, fit.clone());
             }
-            let expected = expected(&entry, fitted);
-            self.layers
-                .push(entry.with_offers(fitted, &expected, self.goal));
+            let own = &fits[entry.layer.chain];
+            self.layers.push(entry.with_offers(fitted, own, self.goal));
         }
         self.fits = fits;
         Ok(())

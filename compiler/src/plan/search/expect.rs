@@ -1,13 +1,15 @@
 //! What to expect of a candidate before it is fitted, by what its form lost at other
 //! widths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::super::saturate::Offered;
-use super::candidates::{Entry, Fitted, parameters};
+use super::super::weights::FitKey;
+use super::candidates::parameters;
 use super::compare::lost;
-use super::offer::Known;
-use crate::fit::Form;
+use super::offer::{Known, Layer};
+use crate::fit::{Fit, Form};
 
 /// Weights within this factor are near.
 const CLOSE: f64 = 1.5;
@@ -18,8 +20,11 @@ const FIRST: usize = 2;
 
 /// What fits to one layer lost, by what their chains have in common but the
 /// widths: weights and logarithm of the error, narrow to wide.
-#[derive(Default)]
-pub(super) struct Trends<'a>(BTreeMap<Shape<'a>, Vec<(f64, f64)>>);
+struct Trends<'a> {
+    /// Channels that the layer reads.
+    channels: usize,
+    runs: BTreeMap<Shape<'a>, Vec<(f64, f64)>>,
+}
 
 /// Kernels, steps and groups of a chain's factors.
 type Shape<'a> = Vec<(&'a [usize], &'a [usize], usize)>;
@@ -33,24 +38,23 @@ fn shape(form: &Form) -> Shape<'_> {
 }
 
 impl<'a> Trends<'a> {
-    /// Of fits to forms that read `inputs` channels.
-    pub(super) fn new(fits: impl Iterator<Item = (&'a Form, f64)>, inputs: usize) -> Self {
-        let mut trends = Self::default();
+    fn new(fits: impl Iterator<Item = (&'a Form, f64)>, channels: usize) -> Self {
+        let mut runs: BTreeMap<Shape, Vec<(f64, f64)>> = BTreeMap::new();
         for (form, error) in fits {
-            let run = trends.0.entry(shape(form)).or_default();
-            run.push((size(form, inputs), error.max(LOSSLESS).ln()));
+            let run = runs.entry(shape(form)).or_default();
+            run.push((size(form, channels), error.max(LOSSLESS).ln()));
         }
-        for run in trends.0.values_mut() {
+        for run in runs.values_mut() {
             run.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         }
-        trends
+        Self { channels, runs }
     }
 
     /// The error to expect of a form, and by what. The logarithm of the error falls
     /// about evenly with the weights.
-    pub(super) fn at(&self, form: &Form, inputs: usize) -> Option<(f64, Known)> {
-        let run = self.0.get(&shape(form))?;
-        let x = size(form, inputs);
+    fn at(&self, form: &Form) -> Option<(f64, Known)> {
+        let run = self.runs.get(&shape(form))?;
+        let x = size(form, self.channels);
         let wider = run.iter().position(|&(at, _)| at >= x);
         let inside = wider.filter(|&w| w > 0).map(|w| (run[w - 1], run[w]));
         let (low, high) = inside.or(Some((*run.first()?, *run.last()?)))?;
@@ -69,8 +73,8 @@ impl<'a> Trends<'a> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn size(form: &Form, inputs: usize) -> f64 {
-    form.parameters(inputs) as f64
+fn size(form: &Form, channels: usize) -> f64 {
+    form.parameters(channels) as f64
 }
 
 /// Candidates that differ in width alone, narrow to wide.
@@ -100,19 +104,18 @@ pub(super) fn spread(offered: &[Offered]) -> Vec<usize> {
     by_form(offered).into_iter().flat_map(over).collect()
 }
 
-/// What to expect of the candidates that are not fitted.
-pub(super) fn expected(entry: &Entry, fitted: &Fitted) -> Vec<(usize, f64, Known)> {
-    let inputs = entry.layer.inputs();
-    let form = |c: usize| &*entry.offered[c].chain.form;
-    let known = fitted.iter().map(|(&c, fit)| (form(c), lost(fit)));
-    let trends = Trends::new(known, inputs);
-    let open = (0..entry.offered.len()).filter(|c| !fitted.contains_key(c));
-    open.filter_map(|c| {
-        trends
-            .at(form(c), inputs)
-            .map(|(error, known)| (c, error, known))
-    })
-    .collect()
+/// Expects of every offer that is not fitted what the fits tell.
+pub(super) fn expect(layer: &mut Layer, fits: &HashMap<FitKey, Arc<Fit>>) {
+    let own = fits.iter().filter(|((w, _), _)| *w == layer.weights);
+    let own = own.map(|((_, chain), fit)| (&*chain.form, lost(fit)));
+    let trends = Trends::new(own, layer.kernel.channels());
+    let open = layer.offers.iter_mut().filter(|o| !o.known.by_a_fit());
+    for offer in open {
+        let chain = offer.chain.as_ref();
+        if let Some((error, known)) = chain.and_then(|c| trends.at(&c.form)) {
+            (offer.error, offer.known) = (error, known);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,19 +136,19 @@ mod tests {
         let fits = [(form(3, 10), 0.01), (form(3, 2), 0.16), (form(2, 9), 0.5)];
         let trends = Trends::new(fits.iter().map(|(f, e)| (f, *e)), 4);
         let at = |width: usize| {
-            let (error, known) = trends.at(&form(3, width), 4).unwrap();
+            let (error, known) = trends.at(&form(3, width)).unwrap();
             ((error * 1e4).round() / 1e4, known)
         };
         assert_eq!(at(6), (0.04, Known::Inside));
         assert_eq!(at(10), (0.01, Known::Inside));
         assert_eq!(at(14), (0.0025, Known::Outside));
-        assert_eq!(trends.at(&form(2, 4), 4), Some((0.5, Known::Outside)));
-        assert_eq!(trends.at(&form(1, 4), 4), None);
+        assert_eq!(trends.at(&form(2, 4)), Some((0.5, Known::Outside)));
+        assert_eq!(trends.at(&form(1, 4)), None);
 
         let more = (form(3, 8), 0.03);
         let fits = fits.iter().chain([&more]);
         let trends = Trends::new(fits.map(|(f, e)| (f, *e)), 4);
-        let (error, known) = trends.at(&form(3, 9), 4).unwrap();
+        let (error, known) = trends.at(&form(3, 9)).unwrap();
         assert_eq!(known, Known::Between);
         assert!((error - 0.0003f64.sqrt()).abs() < 1e-9);
     }

@@ -100,7 +100,7 @@ pub(super) struct Layer {
     pub(super) weights: String,
     /// Moments of what it reads, where there are calibration data.
     pub(super) moments: Option<Moments>,
-    /// The layer as it is comes first; then its Pareto front, and what is near it.
+    /// The layer as it is comes first; then what may be on its Pareto front.
     pub(super) offers: Vec<Offer>,
     /// Share of the network's output variance that is lost when the layer loses
     /// all of its own.
@@ -108,11 +108,6 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Channels that it reads, over all groups.
-    pub(super) fn inputs(&self) -> usize {
-        self.kernel.inp * self.kernel.groups
-    }
-
     pub(super) fn loss(&self, offer: &Offer) -> f64 {
         self.sensitivity * offer.hoped() * offer.hoped()
     }

@@ -8,15 +8,11 @@
 //! form's other widths, and the selection is made again, until it stands among
 //! fitted candidates alone.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::super::weights::FitKey;
 use super::compare::{Effort, Job, lost, side_by_side};
-use super::expect::Trends;
-use super::offer::{Known, Layer};
+use super::expect::expect;
+use super::offer::Known;
 use super::{Bound, PlanError, Search, Selection, select};
-use crate::fit::Fit;
 
 /// Selections after which the last one is taken.
 const ROUNDS: usize = 60;
@@ -81,28 +77,10 @@ impl Search<'_, '_> {
                 self.fits[layer.chain].insert(key, fit);
             }
         }
-        for layer in &mut self.layers {
-            expect_anew(layer, &self.fits[layer.chain]);
+        for &(l, _) in open {
+            let layer = &mut self.layers[l];
+            expect(layer, &self.fits[layer.chain]);
         }
         Ok(())
-    }
-}
-
-/// Expects of every offer that is not fitted what the fits now tell.
-fn expect_anew(layer: &mut Layer, fits: &HashMap<FitKey, Arc<Fit>>) {
-    let inputs = layer.inputs();
-    let own = fits.iter().filter(|((w, _), _)| *w == layer.weights);
-    let trends = Trends::new(own.map(|((_, c), fit)| (&*c.form, lost(fit))), inputs);
-    for offer in &mut layer.offers {
-        if offer.known.by_a_fit() {
-            continue;
-        }
-        let told = offer
-            .chain
-            .as_ref()
-            .and_then(|c| trends.at(&c.form, inputs));
-        if let Some((error, known)) = told {
-            (offer.error, offer.known) = (error, known);
-        }
     }
 }
