@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use egg::{CostFunction, Extractor, FlatTerm, Id, RecExpr};
 
-use super::lang::{Chain, EGraph, OpKey, Term};
+use super::knowledge::EGraph;
+use super::lang::{Chain, OpKey, Term};
 use super::saturate::Saturated;
 use crate::ir::Expr;
 use crate::ops::Cx;
@@ -50,11 +51,6 @@ impl Counting<'_> {
         &self.saturated.egraph
     }
 
-    fn elements(&self, id: Id) -> f64 {
-        let shape = self.egraph()[id].data.fact.shape.as_ref();
-        shape.map_or(0.0, |s| number(&s.iter().product()))
-    }
-
     /// Constants that this term itself brings along.
     fn own_parameters(&self, term: &Term) -> f64 {
         let Term::Op(_, children) = term else {
@@ -63,9 +59,15 @@ impl Counting<'_> {
         children
             .iter()
             .filter(|&&c| !self.egraph()[c].data.flows)
-            .map(|&c| self.elements(c))
+            .map(|&c| elements(self.egraph(), c))
             .sum()
     }
+}
+
+/// Elements of a value; open sizes count as 64.
+pub fn elements(egraph: &EGraph, id: Id) -> f64 {
+    let shape = egraph[id].data.fact.shape.as_ref();
+    shape.map_or(0.0, |s| number(&s.iter().product()))
 }
 
 /// Multiply-accumulates of an operator; open sizes count as 64.
@@ -73,7 +75,7 @@ pub fn macs(egraph: &EGraph, key: &OpKey, children: &[Id]) -> f64 {
     let cx = Cx {
         inputs: children
             .iter()
-            .map(|&c| (!super::lang::is_missing(egraph, c)).then(|| &egraph[c].data.fact))
+            .map(|&c| (!super::knowledge::is_missing(egraph, c)).then(|| &egraph[c].data.fact))
             .collect(),
         outputs: 1,
         name: &key.name,

@@ -11,6 +11,7 @@ mod calibrate;
 mod edit;
 mod emit;
 mod extract;
+mod knowledge;
 pub mod lang;
 mod left;
 mod lossless;
@@ -26,6 +27,7 @@ mod segment;
 mod serial_pair;
 mod site;
 mod subject;
+mod ways;
 mod weights;
 
 use std::collections::{HashMap, HashSet};
@@ -212,7 +214,7 @@ impl<'a> Compilation<'a> {
     fn run_all(&mut self, pass: &'static Pass) -> Result<PassReport, PlanError> {
         let facts = self.facts()?;
         let passes = self.passes.clone();
-        let mut prepared = self.prepare(&passes, self.options.shaping(), &facts)?;
+        let mut prepared = self.prepare(&passes, self.options.shaping(), None, &facts)?;
         let mut choices = Vec::with_capacity(prepared.len());
         for chain in &prepared {
             self.stop_if_cancelled()?;

@@ -12,6 +12,7 @@ use super::lang::{Chain, Term};
 use super::options::{Shaping, Width};
 use super::passes::Pass;
 use super::saturate::{Context, Offered, Saturated, saturate};
+use super::search::Goal;
 use super::segment::{self, Segment};
 use super::weights::{Weights, key};
 use super::{Compilation, PlanError};
@@ -63,11 +64,13 @@ pub(super) fn removed(prepared: &[Prepared], choices: &[Choice]) -> HashSet<Node
 }
 
 impl Compilation<'_> {
-    /// The chains of the original, each saturated with these passes.
+    /// The chains of the original, each saturated with these passes; in a search,
+    /// for a goal.
     pub(super) fn prepare(
         &self,
         passes: &[&'static Pass],
         shaping: Shaping,
+        goal: Option<Goal>,
         facts: &Facts,
     ) -> Result<Vec<Prepared>, PlanError> {
         let graph = &self.original.graph;
@@ -75,7 +78,7 @@ impl Compilation<'_> {
         let stays = |node| self.options.skips(&graph.node_name(node));
         for segment in segment::segments(graph, facts, &stays) {
             self.stop_if_cancelled()?;
-            let (mut egraph, root) = segment.egraph(graph, facts);
+            let (mut egraph, root) = segment.egraph(graph, facts, goal);
             let before = egraph.id_to_expr(root);
             egraph.rebuild();
             let names: Vec<String> = segment.nodes.iter().map(|&n| graph.node_name(n)).collect();

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use egg::{Applier, Id, PatternAst, Rewrite, Runner, SearchMatches, Searcher, Subst, Symbol, Var};
 
-use super::extract;
-use super::lang::{Chain, EGraph, Knowledge, OpKey, Term};
+use super::knowledge::{EGraph, Knowledge};
+use super::lang::{Chain, OpKey, Term};
 use super::lossless::Lossless;
 use super::options::{LEFT_OUT, Options, Shaping};
 use super::passes::{Pass, Rule};
 use super::site::{Candidate, ConvSite};
+use super::ways::{Spent, unembedded};
 use crate::fit::Kernel;
 use crate::ops::Conv;
 
@@ -38,6 +39,8 @@ pub struct Notes {
 /// A chain of convolutions that a pass offers for one.
 #[derive(Clone, Debug)]
 pub struct Offered {
+    /// Class of what it puts out.
+    pub output: Id,
     /// Class of the weights that it stands for.
     pub weights: Id,
     /// The chain.
@@ -46,8 +49,6 @@ pub struct Offered {
     pub site: ConvSite,
     /// Its convolutions.
     pub convs: Vec<Conv>,
-    /// Multiply-accumulates of the convolution and of the chain.
-    pub macs: [f64; 2],
 }
 
 /// Everything that rewriting a chain depends on.
@@ -144,6 +145,23 @@ pub struct Saturated {
     pub root: Id,
     /// What the passes had to say.
     pub notes: Notes,
+}
+
+impl Saturated {
+    /// What an offer takes; `None` if another way to compute the same beats it.
+    pub fn spent(&self, offered: &Offered) -> Option<Spent> {
+        self.way(offered, Some(&offered.chain))
+    }
+
+    /// What the convolution as it is takes.
+    pub fn own(&self, offered: &Offered) -> Option<Spent> {
+        self.way(offered, None)
+    }
+
+    fn way(&self, offered: &Offered, chain: Option<&Chain>) -> Option<Spent> {
+        let weights = unembedded(&self.egraph, offered.weights);
+        self.egraph[offered.output].data.ways.spent(weights, chain)
+    }
 }
 
 /// Runs the passes on the e-graph of a chain.
@@ -266,7 +284,6 @@ fn factorizer(
             Err(reason) => skip(reason),
             Ok(candidates) => {
                 let mut ids = Vec::new();
-                let own = extract::macs(egraph, key, children);
                 for mut candidate in candidates {
                     lossless.narrow(key.site, &mut candidate);
                     let chain = Chain::new(candidate.form.clone(), site.groups);
@@ -278,7 +295,7 @@ fn factorizer(
                             egraph.add(Term::Embedded(border, [site.inputs[1]]))
                         }
                     };
-                    let (id, macs) = build(
+                    let id = build(
                         egraph,
                         key,
                         &site,
@@ -291,11 +308,11 @@ fn factorizer(
                         let weights = egraph.find(weights);
                         if notes.known.insert((weights, chain.clone())) {
                             notes.offered.push(Offered {
+                                output: id,
                                 weights,
                                 chain,
                                 site: site.clone(),
                                 convs: candidate.convs.clone(),
-                                macs: [own, macs],
                             });
                         }
                     }
@@ -319,8 +336,7 @@ fn data_at_hand(egraph: &EGraph, id: Id, at_hand: &[bool]) -> bool {
     })
 }
 
-/// The chain of convolutions as terms, and their multiply-accumulates; the bias
-/// stands on the last.
+/// The chain of convolutions as terms; the bias stands on the last.
 fn build(
     egraph: &mut EGraph,
     key: &OpKey,
@@ -328,9 +344,8 @@ fn build(
     candidate: &Candidate,
     (chain, weights): (&Chain, Id),
     calibrated: bool,
-) -> (Id, f64) {
+) -> Id {
     let [mut flow, own, bias] = site.inputs;
-    let mut macs = 0.0;
     let has_bias = bias != own && site.has_bias(egraph);
     let last = candidate.convs.len() - 1;
     for (i, conv) in candidate.convs.iter().enumerate() {
@@ -350,8 +365,7 @@ fn build(
             });
         }
         let key = OpKey::new("Conv", key.site, Arc::new(conv.clone()));
-        macs += extract::macs(egraph, &key, &inputs);
         flow = egraph.add(Term::Op(key, inputs.into()));
     }
-    (flow, macs)
+    flow
 }

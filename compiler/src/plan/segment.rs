@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use egg::Id;
 
-use super::lang::{EGraph, Knowledge, OpKey, Term};
+use super::knowledge::{EGraph, Knowledge};
+use super::lang::{OpKey, Term};
+use super::search::Goal;
 use crate::facts::{Constant, Fact, Facts};
 use crate::ir::{Graph, NodeId, Tensor, ValueId};
 use crate::ops;
@@ -81,7 +83,7 @@ pub fn segments(graph: &Graph, facts: &Facts, stays: &dyn Fn(NodeId) -> bool) ->
 impl Segment {
     /// The e-graph of the chain as it is, and its class. Proofs are kept: by
     /// them the original term can be had back.
-    pub fn egraph(&self, graph: &Graph, facts: &Facts) -> (EGraph, Id) {
+    pub fn egraph(&self, graph: &Graph, facts: &Facts, goal: Option<Goal>) -> (EGraph, Id) {
         let knowledge = Knowledge {
             source: facts.value(self.source).clone(),
             constants: self
@@ -89,6 +91,7 @@ impl Segment {
                 .iter()
                 .map(|&v| outline(facts.value(v)))
                 .collect(),
+            goal,
         };
         let mut egraph = EGraph::new(knowledge).with_explanations_enabled();
         let mut flow = egraph.add(Term::Source);

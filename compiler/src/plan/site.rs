@@ -2,7 +2,8 @@
 
 use egg::Id;
 
-use super::lang::{EGraph, OpKey, Term, is_missing};
+use super::knowledge::{EGraph, is_missing};
+use super::lang::{OpKey, Term};
 use crate::fit::{FactorShape, Form};
 use crate::ir::Expr;
 use crate::ops::Conv;

@@ -7,7 +7,8 @@ use egg::Id;
 use super::{Pass, Rule};
 use crate::ops::window::{AutoPad, WindowAttrs};
 use crate::ops::{Pool, PoolKind};
-use crate::plan::lang::{EGraph, OpKey, Term};
+use crate::plan::knowledge::EGraph;
+use crate::plan::lang::{OpKey, Term};
 
 /// Taps of the blur: the mean of 3 lets 14.5 % of white energy beyond the limit of
 /// a stride of 2 through, where the stride alone lets 75 %.

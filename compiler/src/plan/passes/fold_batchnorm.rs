@@ -4,7 +4,8 @@ use egg::Id;
 
 use super::{Pass, Rule};
 use crate::ops::BatchNormalization;
-use crate::plan::lang::{EGraph, OpKey, Term, series};
+use crate::plan::knowledge::{EGraph, series};
+use crate::plan::lang::{OpKey, Term};
 
 /// The pass.
 pub const PASS: Pass = Pass {

@@ -4,7 +4,8 @@ use egg::Id;
 
 use super::{Pass, Rule};
 use crate::ir::Expr;
-use crate::plan::lang::{EGraph, OpKey, Term};
+use crate::plan::knowledge::EGraph;
+use crate::plan::lang::{OpKey, Term};
 
 /// The pass.
 pub const PASS: Pass = Pass {

@@ -7,7 +7,8 @@ use egg::Id;
 use super::{Pass, Rule};
 use crate::ops::Conv;
 use crate::ops::window::{AutoPad, WindowAttrs};
-use crate::plan::lang::{EGraph, OpKey, Series, Term, extents, is_missing, series};
+use crate::plan::knowledge::{EGraph, Series, is_missing, series};
+use crate::plan::lang::{OpKey, Term, extents};
 use crate::plan::serial_pair::{Link, Together};
 use crate::plan::site::ConvSite;
 

@@ -6,7 +6,8 @@ use egg::Id;
 
 use super::{Pass, Rule};
 use crate::ops::{Cx, Pad, PadMode};
-use crate::plan::lang::{EGraph, OpKey, Term, is_missing};
+use crate::plan::knowledge::{EGraph, is_missing};
+use crate::plan::lang::{OpKey, Term};
 use crate::plan::site::ConvSite;
 
 /// The pass.

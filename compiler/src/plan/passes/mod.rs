@@ -21,7 +21,8 @@ pub use serial::split;
 
 use egg::Id;
 
-use super::lang::{EGraph, OpKey};
+use super::knowledge::EGraph;
+use super::lang::OpKey;
 use super::options::Shaping;
 use super::site::{Candidate, ConvSite};
 

@@ -65,8 +65,7 @@ pub fn candidates(
     Ok(found)
 }
 
-/// The widest middles at each rung's share of the layer's parameters, but those
-/// that another chain contains.
+/// The widest middles at each rung's share of the layer's parameters.
 fn ladder(site: &ConvSite, with: &dyn Fn(usize) -> Option<Candidate>) -> Vec<Candidate> {
     let mut widths = Vec::new();
     for rung in LADDER {
@@ -76,12 +75,7 @@ fn ladder(site: &ConvSite, with: &dyn Fn(usize) -> Option<Candidate>) -> Vec<Can
         }
     }
     widths.dedup();
-    let inputs = site.inp * site.groups;
-    widths
-        .into_iter()
-        .filter_map(with)
-        .filter(|c| !c.form.is_contained(inputs))
-        .collect()
+    widths.into_iter().filter_map(with).collect()
 }
 
 /// Rivals of a narrow middle: the last factor in groups, so that each group of

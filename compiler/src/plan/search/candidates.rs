@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::super::calibrate::encode;
 use super::super::lang::{Chain, Term};
+use super::super::prepare::Prepared;
 use super::super::saturate::Offered;
 use super::super::subject::Subject;
 use super::super::weights::{FitKey, Weights, key};
@@ -19,49 +20,28 @@ use super::offer::{Known, Layer, Offer};
 use super::{Fits, Goal, PlanError, Search, extracted, timing};
 use crate::fit::{Fit, FitError, Moments};
 
-/// A layer before its candidates are fitted.
-pub(super) struct Entry {
-    pub layer: Layer,
-    pub offered: Vec<Offered>,
-}
+/// Fits of offers of one layer, by place.
+type Fitted = HashMap<usize, Arc<Fit>>;
 
-/// Fits of candidates of one layer, by place.
-pub(super) type Fitted = HashMap<usize, Arc<Fit>>;
-
-impl Entry {
-    /// The layer with its offers: those fitted, and those of which the fits tell what
-    /// to expect.
-    fn with_offers(self, fitted: &Fitted, fits: &HashMap<FitKey, Arc<Fit>>, goal: Goal) -> Layer {
-        let mut layer = self.layer;
-        let offers = self.offered.iter().enumerate().map(|(c, offered)| {
-            // Of a form without any fit nothing is expected.
-            let (error, known) = match fitted.get(&c) {
-                Some(fit) => (lost(fit), Known::Compared),
-                None => (f64::INFINITY, Known::Outside),
-            };
-            Offer {
-                chain: Some(offered.chain.clone()),
-                convs: offered.convs.clone(),
-                parameters: parameters(offered),
-                macs: offered.macs[1],
-                seconds: None,
-                error,
-                known,
-            }
-        });
-        layer.offers.extend(offers);
-        expect(&mut layer, fits);
+impl Layer {
+    /// Tells what the offers lose, as far as fits say, and drops those that another
+    /// one beats.
+    fn compared(&mut self, fitted: &Fitted, fits: &HashMap<FitKey, Arc<Fit>>, goal: Goal) {
+        for (&o, fit) in fitted {
+            let offer = &mut self.offers[o];
+            (offer.error, offer.known) = (lost(fit), Known::Compared);
+        }
+        expect(self, fits);
         // What is good for any goal stays until times are known.
         match goal {
             Goal::Latency => {
-                let mut macs = layer.offers.clone();
-                reduce(&mut layer.offers, Goal::Parameters);
+                let mut macs = self.offers.clone();
+                reduce(&mut self.offers, Goal::Parameters);
                 reduce(&mut macs, Goal::Macs);
-                layer.offers = merged(layer.offers, macs);
+                self.offers = merged(std::mem::take(&mut self.offers), macs);
             }
-            goal => reduce(&mut layer.offers, goal),
+            goal => reduce(&mut self.offers, goal),
         }
-        layer
     }
 }
 
@@ -69,96 +49,108 @@ impl Search<'_, '_> {
     /// Fits two widths of every form of all layers, in parallel, and finds out what
     /// may be worth a fit besides.
     pub(super) fn fit_candidates(&mut self) -> Result<(), PlanError> {
-        let mut entries = self.entries();
-        self.gather(&mut entries)?;
-        let fitted = self.compare(&entries)?;
+        let mut layers = self.offering();
+        self.gather(&mut layers)?;
+        let fitted = self.compare(&layers)?;
         let mut fits: Fits = vec![HashMap::new(); self.prepared.len()];
-        for (entry, fitted) in entries.into_iter().zip(&fitted) {
-            for (&c, fit) in fitted {
-                let chain = entry.offered[c].chain.clone();
-                let key: FitKey = (entry.layer.weights.clone(), chain);
-                fits[entry.layer.chain].insert(key, fit.clone());
+        for (layer, fitted) in layers.iter_mut().zip(&fitted) {
+            let own = &mut fits[layer.chain];
+            for (&o, fit) in fitted {
+                if let Some(chain) = &layer.offers[o].chain {
+                    own.insert((layer.weights.clone(), chain.clone()), fit.clone());
+                }
             }
-            let own = &fits[entry.layer.chain];
-            self.layers.push(entry.with_offers(fitted, own, self.goal));
+            layer.compared(fitted, own, self.goal);
         }
+        self.layers = layers;
         self.fits = fits;
         Ok(())
     }
 
-    /// The layers that have candidates, in execution order.
-    fn entries(&self) -> Vec<Entry> {
-        let mut entries = Vec::new();
+    /// The layers that could be rewritten, in execution order, each with all that
+    /// no other way beats before anything is fitted.
+    fn offering(&self) -> Vec<Layer> {
+        let mut layers = Vec::new();
         for (c, chain) in self.prepared.iter().enumerate() {
-            let mut sites: BTreeMap<u32, Vec<Offered>> = BTreeMap::new();
+            let mut sites: BTreeMap<u32, Vec<&Offered>> = BTreeMap::new();
             for offered in &chain.saturated.notes.offered {
                 let own = sites.entry(offered.site.site).or_default();
                 // The same chain is offered for the weights before and after a fold.
                 if own.iter().all(|o| o.chain != offered.chain) {
-                    own.push(offered.clone());
+                    own.push(offered);
                 }
             }
-            for (site, mut offered) in sites {
-                let taken = HashMap::from([(site, &offered[0].chain)]);
-                let after = extracted(chain, &taken).after;
-                let Some(w) = factored(&after, &offered[0].chain) else {
-                    continue;
-                };
-                let none = HashMap::new();
-                let weights = Weights {
-                    expr: &after,
-                    facts: &self.facts,
-                    constants: &chain.segment.constants,
-                    fits: &none,
-                };
-                let Ok(kernel) = weights.kernel(w, offered[0].site.groups) else {
-                    continue;
-                };
-                let keep = Offer {
-                    chain: None,
-                    convs: timing::as_it_is(&offered[0].site).into_iter().collect(),
-                    parameters: offered[0].site.parameters(),
-                    macs: offered[0].macs[0],
-                    seconds: None,
-                    error: 0.0,
-                    known: Known::Fitted,
-                };
-                // What saves nothing is not worth a fit; times are not known yet.
-                if self.goal != Goal::Latency {
-                    offered.retain(|o| cost(o, self.goal) < keep.cost(self.goal));
-                }
-                entries.push(Entry {
-                    layer: Layer {
-                        chain: c,
-                        site,
-                        node: chain.names[site as usize].clone(),
-                        kernel,
-                        weights: key(&after, w),
-                        moments: None,
-                        offers: vec![keep],
-                        sensitivity: 1.0,
-                    },
-                    offered,
-                });
+            for (site, offered) in sites {
+                layers.extend(self.layer((c, chain), site, &offered));
             }
         }
-        entries
+        layers
+    }
+
+    /// The layer at a site; `None` where its weights cannot be had.
+    fn layer(
+        &self,
+        (c, chain): (usize, &Prepared),
+        site: u32,
+        offered: &[&Offered],
+    ) -> Option<Layer> {
+        let first = offered.first()?;
+        let taken = HashMap::from([(site, &first.chain)]);
+        let after = extracted(chain, &taken).after;
+        let w = factored(&after, &first.chain)?;
+        let none = HashMap::new();
+        let weights = Weights {
+            expr: &after,
+            facts: &self.facts,
+            constants: &chain.segment.constants,
+            fits: &none,
+        };
+        let kernel = weights.kernel(w, first.site.groups).ok()?;
+        let keep = Offer {
+            chain: None,
+            convs: timing::as_it_is(&first.site).into_iter().collect(),
+            spent: chain.saturated.own(first)?,
+            seconds: None,
+            error: 0.0,
+            known: Known::Fitted,
+        };
+        let others = offered.iter().filter_map(|offered| {
+            Some(Offer {
+                chain: Some(offered.chain.clone()),
+                convs: offered.convs.clone(),
+                spent: chain.saturated.spent(offered)?,
+                seconds: None,
+                // Of a form without any fit nothing is expected.
+                error: f64::INFINITY,
+                known: Known::Outside,
+            })
+        });
+        Some(Layer {
+            chain: c,
+            site,
+            node: chain.names[site as usize].clone(),
+            kernel,
+            weights: key(&after, w),
+            moments: None,
+            offers: std::iter::once(keep).chain(others).collect(),
+            sensitivity: 1.0,
+        })
     }
 
     /// Moments of what every layer reads, in one run of the original.
-    fn gather(&self, entries: &mut [Entry]) -> Result<(), PlanError> {
+    fn gather(&self, layers: &mut [Layer]) -> Result<(), PlanError> {
         let Some(calibration) = self.compilation.options.calibration else {
             return Ok(());
         };
         let mut subjects: Vec<(usize, Subject, Moments)> = Vec::new();
-        for (e, entry) in entries.iter().enumerate() {
-            let (layer, chain) = (&entry.layer, &self.prepared[entry.layer.chain]);
+        for (l, layer) in layers.iter().enumerate() {
+            let chain = &self.prepared[layer.chain];
             let subject = self
                 .compilation
                 .subject(chain, layer.site, &layer.kernel, &self.facts);
             if let Some(subject) = subject {
                 let most = subject.patches(calibration.samples());
-                subjects.push((e, subject, Moments::new(&layer.kernel).thinned(most)));
+                subjects.push((l, subject, Moments::new(&layer.kernel).thinned(most)));
             }
         }
         let mut names: Vec<String> = subjects.iter().map(|(_, s, _)| s.input.clone()).collect();
@@ -190,48 +182,33 @@ impl Search<'_, '_> {
         if let Some(reason) = trouble {
             return Err(PlanError::Calibration(reason));
         }
-        for (e, _, moments) in subjects {
-            entries[e].layer.moments = Some(moments);
+        for (l, _, moments) in subjects {
+            layers[l].moments = Some(moments);
         }
         Ok(())
     }
 
-    /// Short fits of some widths of every form, an entry each.
-    fn compare(&self, entries: &[Entry]) -> Result<Vec<Fitted>, PlanError> {
-        let places: Vec<(usize, usize)> = entries
-            .iter()
-            .enumerate()
-            .flat_map(|(e, entry)| spread(&entry.offered).into_iter().map(move |c| (e, c)))
-            .collect();
-        let jobs: Vec<Job> = places
-            .iter()
-            .map(|&(e, c)| Job {
-                layer: &entries[e].layer,
-                form: &entries[e].offered[c].chain.form,
-                begin: None,
-            })
-            .collect();
+    /// Short fits of some widths of every form, by layer.
+    fn compare(&self, layers: &[Layer]) -> Result<Vec<Fitted>, PlanError> {
+        let mut places = Vec::new();
+        let mut jobs = Vec::new();
+        for (l, layer) in layers.iter().enumerate() {
+            for (o, form) in spread(&layer.offers) {
+                places.push((l, o));
+                jobs.push(Job {
+                    layer,
+                    form,
+                    begin: None,
+                });
+            }
+        }
         let made = side_by_side(&self.compilation.options, &jobs, SHORT)?;
-        let mut fitted = vec![Fitted::new(); entries.len()];
-        for ((e, c), fit) in places.into_iter().zip(made) {
-            fitted[e].extend(fit.map(|fit| (c, fit)));
+        let mut fitted = vec![Fitted::new(); layers.len()];
+        for ((l, o), fit) in places.into_iter().zip(made) {
+            fitted[l].extend(fit.map(|fit| (o, fit)));
         }
         Ok(fitted)
     }
-}
-
-/// What a candidate costs before anything is timed.
-pub(super) fn cost(offered: &Offered, goal: Goal) -> f64 {
-    #[allow(clippy::cast_precision_loss)]
-    match goal {
-        Goal::Parameters => parameters(offered) as f64,
-        Goal::Macs | Goal::Latency => offered.macs[1],
-    }
-}
-
-pub(super) fn parameters(offered: &Offered) -> usize {
-    let site = &offered.site;
-    offered.chain.form.parameters(site.inp * site.groups)
 }
 
 /// The class of weights that the chain factorizes in a term.

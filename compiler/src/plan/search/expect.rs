@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::saturate::Offered;
 use super::super::weights::FitKey;
-use super::candidates::parameters;
 use super::compare::lost;
-use super::offer::{Known, Layer};
+use super::offer::{Known, Layer, Offer};
 use crate::fit::{Fit, Form};
 
 /// Weights within this factor are near.
@@ -77,31 +75,28 @@ fn size(form: &Form, channels: usize) -> f64 {
     form.parameters(channels) as f64
 }
 
-/// Candidates that differ in width alone, narrow to wide.
-fn by_form(offered: &[Offered]) -> Vec<Vec<usize>> {
-    let mut forms: BTreeMap<Shape, Vec<usize>> = BTreeMap::new();
-    for (c, offer) in offered.iter().enumerate() {
-        forms.entry(shape(&offer.chain.form)).or_default().push(c);
-    }
-    let mut forms: Vec<Vec<usize>> = forms.into_values().collect();
-    for members in &mut forms {
-        members.sort_by_key(|&c| parameters(&offered[c]));
-    }
-    forms
-}
-
-/// Candidates of every form, spread over its widths, that are to be fitted first.
-pub(super) fn spread(offered: &[Offered]) -> Vec<usize> {
-    let over = |members: Vec<usize>| {
-        let n = members.len();
-        let at = |i: usize| members[(2 * i + 1) * n / (2 * FIRST)];
-        if n <= FIRST {
-            members
-        } else {
-            (0..FIRST).map(at).collect()
+/// Offers of every form, spread over its widths, that are to be fitted first, by
+/// their places.
+pub(super) fn spread(offers: &[Offer]) -> Vec<(usize, &Form)> {
+    let mut forms: BTreeMap<Shape, Vec<(usize, &Form)>> = BTreeMap::new();
+    for (o, offer) in offers.iter().enumerate() {
+        if let Some(chain) = &offer.chain {
+            let own = forms.entry(shape(&chain.form)).or_default();
+            own.push((o, &chain.form));
         }
-    };
-    by_form(offered).into_iter().flat_map(over).collect()
+    }
+    let size = |o: usize| offers[o].spent.parameters;
+    let mut first = Vec::new();
+    for mut members in forms.into_values() {
+        members.sort_by(|a, b| size(a.0).total_cmp(&size(b.0)));
+        let n = members.len();
+        if n <= FIRST {
+            first.extend(members);
+        } else {
+            first.extend((0..FIRST).map(|i| members[(2 * i + 1) * n / (2 * FIRST)]));
+        }
+    }
+    first
 }
 
 /// Expects of every offer that is not fitted what the fits tell.

@@ -122,7 +122,7 @@ impl<'a> Compilation<'a> {
             width: Width::Ladder,
             stride: StridePlace::Auto,
         };
-        let prepared = self.prepare(&passes(), shaping, &facts)?;
+        let prepared = self.prepare(&passes(), shaping, Some(goal), &facts)?;
         let mut search = Search {
             left: reasons::left(&prepared),
             compilation: self,

@@ -1,6 +1,7 @@
 //! The layers that could be rewritten, and what is on offer for each.
 
 use super::super::lang::{Chain, extents};
+use super::super::ways::Spent;
 use super::Goal;
 use crate::fit::{Kernel, Moments};
 use crate::ops::Conv;
@@ -11,8 +12,7 @@ pub(super) struct Offer {
     /// The chain; `None` for the layer as it is.
     pub(super) chain: Option<Chain>,
     pub(super) convs: Vec<Conv>,
-    pub(super) parameters: usize,
-    pub(super) macs: f64,
+    pub(super) spent: Spent,
     pub(super) seconds: Option<f64>,
     /// Root of the share of the layer's output that is lost.
     pub(super) error: f64,
@@ -54,10 +54,9 @@ impl Known {
 
 impl Offer {
     pub(super) fn cost(&self, goal: Goal) -> f64 {
-        #[allow(clippy::cast_precision_loss)]
         match goal {
-            Goal::Parameters => self.parameters as f64,
-            Goal::Macs => self.macs,
+            Goal::Parameters => self.spent.parameters,
+            Goal::Macs => self.spent.macs,
             Goal::Latency => self.seconds.unwrap_or(f64::INFINITY),
         }
     }

@@ -54,11 +54,12 @@ impl Search<'_, '_> {
             .collect();
         let far = |o: &Offer| (o.cost(self.goal) / at).ln().abs();
         others.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let rival = |o: &Offer| Rival {
             to: o.kernels(layer),
             widths: o.widths(),
-            parameters: o.parameters,
-            macs: o.macs,
+            parameters: o.spent.parameters as usize,
+            macs: o.spent.macs,
             seconds: o.seconds,
             output_error: o.error,
         };
