@@ -1,0 +1,6 @@
+//! The fit against a naive convolution.
+
+mod data;
+mod importance;
+mod naive;
+mod weight;
