@@ -7,10 +7,9 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::edit::Edit;
-use super::lang::Term;
 use super::options::{Calibration, Options, Width};
 use super::prepare::{Choice, Prepared};
-use super::subject::{Subject, Wanted};
+use super::subject::Subject;
 use super::weights::{FitKey, Weights, key};
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
@@ -24,9 +23,6 @@ const NOISE_ON_DATA: f64 = 1e-3;
 /// Relative decrease of the squared error a step below which a fit that goes on
 /// from an earlier one has converged: large layers creep for long.
 const SETTLED: f64 = 2e-3;
-/// Outputs of the original are kept up to so many bytes, and computed anew
-/// beyond.
-const KEPT: usize = 1 << 28;
 
 /// Options of a fit, in the metric of the data where there are moments.
 pub(super) fn fit_options<'a>(
@@ -78,14 +74,7 @@ impl Compilation<'_> {
         history: &str,
     ) -> Result<String, PlanError> {
         let mut labels = String::new();
-        for &id in &edit.inserted {
-            let Term::Op(op, children) = &choice.after[id] else {
-                continue;
-            };
-            let Some(Term::Factor(form, 0, [w])) = children.get(1).map(|&c| &choice.after[c])
-            else {
-                continue;
-            };
+        for (op, form, w) in choice.factorized(edit) {
             let node = chain.names[op.site as usize].clone();
             let fail = |reason: String| PlanError::Fit {
                 node: node.clone(),
@@ -97,8 +86,8 @@ impl Compilation<'_> {
                 constants: &chain.segment.constants,
                 fits: known,
             };
-            let kernel = weights.kernel(*w, form.groups).map_err(fail)?;
-            let name = (key(&choice.after, *w), form.clone());
+            let kernel = weights.kernel(w, form.groups).map_err(fail)?;
+            let name = (key(&choice.after, w), form.clone());
             let label = format!("{node} {name:?};");
             let content = format!("{label} after {history}");
             let failed = |e: FitError| match e {
@@ -173,55 +162,6 @@ impl Compilation<'_> {
             Some(reason) => Err(PlanError::Calibration(reason)),
             None => Ok(moments),
         }
-    }
-
-    /// What a convolution ought to put out, batch by batch.
-    fn wanted(
-        &mut self,
-        calibration: &dyn Calibration,
-        subject: &Subject,
-    ) -> Result<Arc<Vec<Wanted>>, PlanError> {
-        if let Some(known) = self.wanted.get(&subject.node) {
-            return Ok(known.clone());
-        }
-        let values = subject.values();
-        let mut all = Vec::new();
-        let mut trouble = None;
-        let mut output = Vec::new();
-        calibration
-            .activations(
-                &encode(&self.original),
-                &values,
-                &mut |place, shape, data| {
-                    if place + 1 < values.len() {
-                        output = data.to_vec();
-                        return;
-                    }
-                    let both = [output.as_slice(), data];
-                    let values = if values.len() > 1 {
-                        &both[..]
-                    } else {
-                        &both[1..]
-                    };
-                    match subject.wanted(shape, values) {
-                        Ok(wanted) => all.push(wanted),
-                        Err(error) => {
-                            trouble.get_or_insert_with(|| error.to_string());
-                        }
-                    }
-                },
-            )
-            .map_err(PlanError::Calibration)?;
-        if let Some(reason) = trouble {
-            return Err(PlanError::Calibration(reason));
-        }
-        let all = Arc::new(all);
-        let size = |wanted: &[Wanted]| wanted.iter().map(Wanted::bytes).sum::<usize>();
-        let held: usize = self.wanted.values().map(|w| size(w)).sum();
-        if held + size(&all) <= KEPT {
-            self.wanted.insert(subject.node, all.clone());
-        }
-        Ok(all)
     }
 }
 

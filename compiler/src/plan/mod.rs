@@ -27,6 +27,7 @@ mod segment;
 mod serial_pair;
 mod site;
 mod subject;
+mod wanted;
 mod ways;
 mod weights;
 

@@ -8,7 +8,7 @@ use egg::{AstSize, Extractor, Id, RecExpr};
 use super::calibrate;
 use super::edit::{self, Edit};
 use super::extract;
-use super::lang::{Chain, Term};
+use super::lang::{Chain, OpKey, Term};
 use super::options::{Shaping, Width};
 use super::passes::Pass;
 use super::saturate::{Context, Offered, Saturated, saturate};
@@ -49,6 +49,23 @@ impl Choice {
             edits: edit::edits(&chain.before, &after),
             after,
         }
+    }
+
+    /// What an edit writes as chains: the convolution, the chain, and the weights
+    /// that it stands for.
+    pub fn factorized<'c>(
+        &'c self,
+        edit: &'c Edit,
+    ) -> impl Iterator<Item = (&'c OpKey, &'c Chain, Id)> {
+        edit.inserted.iter().filter_map(|&id| {
+            let Term::Op(op, children) = &self.after[id] else {
+                return None;
+            };
+            match &self.after[*children.get(1)?] {
+                Term::Factor(chain, 0, [w]) => Some((op, chain, *w)),
+                _ => None,
+            }
+        })
     }
 }
 

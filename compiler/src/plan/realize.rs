@@ -51,6 +51,9 @@ impl Compilation<'_> {
             let start = choices[c].edits[e].removed.start;
             rank.get(&prepared[c].segment.nodes[start]).copied()
         });
+        if let Source::Data(_) = source {
+            self.want_ahead(prepared, choices, facts)?;
+        }
         let mut next = self.original.clone();
         let total = work.len();
         let mut fits: HashMap<usize, HashMap<FitKey, Arc<Fit>>> = HashMap::new();

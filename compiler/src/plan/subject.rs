@@ -123,6 +123,12 @@ impl Subject {
         values
     }
 
+    /// The memory that so many outputs and what is known of them take.
+    pub fn bytes(&self, outputs: usize) -> usize {
+        let each = if self.passed.is_some() { 8 } else { 4 };
+        outputs.saturating_mul(each)
+    }
+
     /// What is wanted, from the values that [`Self::values`] names.
     pub fn wanted(&self, shape: &[usize], values: &[&[f32]]) -> Result<Wanted, FitError> {
         let importance = match (&self.passed, values.last()) {

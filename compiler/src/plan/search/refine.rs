@@ -23,7 +23,7 @@ const CAREFUL: Effort = Effort {
 };
 
 /// A candidate: its layer's place, its own. The layer as it is is none.
-type Place = (usize, usize);
+pub(super) type Place = (usize, usize);
 
 impl Search<'_, '_> {
     /// The best selection under a bound; `None` if none meets it.
@@ -51,7 +51,14 @@ impl Search<'_, '_> {
         picks.filter(open).collect()
     }
 
-    pub(super) fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
+    /// Fits those of which only expectations are known.
+    pub(super) fn refine_unknown(&mut self, all: &[Place]) -> Result<(), PlanError> {
+        let expected = |&(l, o): &Place| !self.layers[l].offers[o].known.by_a_fit();
+        let open: Vec<Place> = all.iter().copied().filter(expected).collect();
+        self.refine(&open)
+    }
+
+    fn refine(&mut self, open: &[Place]) -> Result<(), PlanError> {
         let jobs: Vec<Job> = open
             .iter()
             .filter_map(|&(l, o)| {

@@ -2,7 +2,8 @@
 //! calibration data.
 
 use super::super::calibrate::encode;
-use super::offer::Offer;
+use super::offer::{Layer, Offer};
+use super::refine::Place;
 use super::{PlanError, Search, Source};
 use crate::model::Model;
 
@@ -27,23 +28,18 @@ impl Search<'_, '_> {
         }
         let before = self.outputs(&self.compilation.original)?;
         let total = self.layers.len();
-        for l in 0..total {
+        let first = |layer: &Layer| nearest(&layer.offers, PROBE);
+        let first: Vec<Option<usize>> = self.layers.iter().map(first).collect();
+        let all = first.iter().enumerate();
+        let all: Vec<Place> = all.filter_map(|(l, &o)| Some((l, o?))).collect();
+        self.refine_unknown(&all)?;
+        for (l, mut probe) in first.into_iter().enumerate() {
             self.compilation.stop_if_cancelled()?;
             let layer = &self.layers[l];
             (self.compilation.options.progress)(l, total, &layer.node);
-            let mut aim = PROBE;
-            let mut tried = None;
             for _ in 0..PROBES {
-                let probe = nearest(&self.layers[l].offers, aim);
-                if probe.is_none() || probe == tried {
-                    break;
-                }
-                tried = probe;
-                if let Some(o) = probe
-                    && !self.layers[l].offers[o].known.by_a_fit()
-                {
-                    self.refine(&[(l, o)])?;
-                }
+                let Some(o) = probe else { break };
+                self.refine_unknown(&[(l, o)])?;
                 let mut picks = vec![None; total];
                 picks[l] = probe;
                 let fits = std::mem::take(&mut self.fits);
@@ -51,14 +47,16 @@ impl Search<'_, '_> {
                 self.fits = fits;
                 let (model, _) = realized?;
                 let lost = loss(&before, &self.outputs(&model)?);
-                let error = probe.map_or(0.0, |p| self.layers[l].offers[p].error);
+                let error = self.layers[l].offers[o].error;
                 if error > 0.0 {
                     self.layers[l].sensitivity = lost / (error * error);
                 }
                 if lost <= FINE {
                     break;
                 }
-                aim = error * (FINE / 2.0 / lost).sqrt();
+                let aim = error * (FINE / 2.0 / lost).sqrt();
+                let next = nearest(&self.layers[l].offers, aim);
+                probe = next.filter(|&next| next != o);
             }
         }
         Ok(())
