@@ -96,17 +96,30 @@ pub fn importance(
                 let rival = if v == best { second } else { best };
                 // Two independent errors meet, hence √2.
                 let wins = below(v - rival, sigma * std::f32::consts::SQRT_2);
-                weights[p] += wins * open(v, sigma);
+                if wins > 0.0 {
+                    weights[p] += wins * open(v, sigma);
+                }
             }
         }
     }
     Ok(weights)
 }
 
+/// Logits beyond which a chance is none or certain, to single precision. Most gaps
+/// are that wide, and exponentials that overflow are slow.
+const CERTAIN: f32 = 17.0;
+
 /// `P(gap + error > 0)`, the normal distribution by its logistic approximation
 /// (within 0.01).
 fn below(gap: f32, sigma: f32) -> f32 {
-    1.0 / (1.0 + (-1.702 * gap / sigma).exp())
+    let logit = 1.702 * gap / sigma;
+    if logit > CERTAIN {
+        1.0
+    } else if logit < -CERTAIN {
+        0.0
+    } else {
+        1.0 / (1.0 + (-logit).exp())
+    }
 }
 
 /// Standard deviation of each channel.

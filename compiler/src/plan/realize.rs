@@ -51,11 +51,12 @@ impl Compilation<'_> {
             let start = choices[c].edits[e].removed.start;
             rank.get(&prepared[c].segment.nodes[start]).copied()
         });
-        if let Source::Data(_) = source {
-            self.want_ahead(prepared, choices, facts)?;
-        }
         let mut next = self.original.clone();
         let total = work.len();
+        if let Source::Data(_) = source {
+            (self.options.progress)(0, total, "what the original puts out");
+            self.want_ahead(prepared, choices, facts)?;
+        }
         let mut fits: HashMap<usize, HashMap<FitKey, Arc<Fit>>> = HashMap::new();
         let mut history = String::new();
         let mut sites = Vec::with_capacity(total);
