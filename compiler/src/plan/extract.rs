@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use egg::{CostFunction, Extractor, FlatTerm, Id, RecExpr};
 
-use super::knowledge::EGraph;
+use super::knowledge::{EGraph, is_missing};
 use super::lang::{Chain, OpKey, Term};
 use super::saturate::Saturated;
 use crate::ir::Expr;
@@ -75,7 +75,7 @@ pub fn macs(egraph: &EGraph, key: &OpKey, children: &[Id]) -> f64 {
     let cx = Cx {
         inputs: children
             .iter()
-            .map(|&c| (!super::knowledge::is_missing(egraph, c)).then(|| &egraph[c].data.fact))
+            .map(|&c| (!is_missing(egraph, c)).then(|| &egraph[c].data.fact))
             .collect(),
         outputs: 1,
         name: &key.name,

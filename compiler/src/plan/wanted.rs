@@ -14,6 +14,7 @@ use super::weights::Weights;
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
 use crate::fit::FitError;
+use crate::ir::Expr;
 
 /// Outputs of the original are kept up to so many bytes, and computed anew
 /// beyond.
@@ -68,18 +69,17 @@ impl Compilation<'_> {
                 fits: &none,
             };
             for (op, form, w) in choice.edits.iter().flat_map(|e| choice.factorized(e)) {
+                let node = chain.segment.nodes[op.site as usize];
+                if self.wanted.contains_key(&node) {
+                    continue;
+                }
                 let kernel = weights.kernel(w, form.groups).ok();
                 let subject = kernel.and_then(|k| self.subject(chain, op.site, &k, facts));
-                let subject = subject.filter(|s| !self.wanted.contains_key(&s.node));
                 let size = subject.as_ref().and_then(|s| {
-                    let output = self.original.graph.node(s.node).outputs.first()?.as_ref()?;
+                    let output = self.original.graph.node(node).outputs.first()?.as_ref()?;
                     let shape = facts.value(*output).shape.as_ref()?;
-                    let each: Option<Vec<usize>> = shape
-                        .iter()
-                        .skip(1)
-                        .map(crate::ir::Expr::as_usize)
-                        .collect();
-                    let elements: usize = each?.iter().product();
+                    let sizes = shape.iter().skip(1).map(Expr::as_usize);
+                    let elements = sizes.product::<Option<usize>>()?;
                     Some(s.bytes(elements.saturating_mul(calibration.samples())))
                 });
                 if let (Some(subject), Some(size)) = (subject, size)
@@ -136,7 +136,9 @@ impl Compilation<'_> {
                 let found = batches.par_iter().map(|batch| wanted(own, batch));
                 match found.collect::<Result<Vec<Wanted>, FitError>>() {
                     Ok(found) => all.extend(found),
-                    Err(error) => trouble = Some(error.to_string()),
+                    Err(error) => {
+                        trouble.get_or_insert_with(|| error.to_string());
+                    }
                 }
             }
             batches.clear();
