@@ -14,6 +14,7 @@ from oracles import (  # noqa: E402
     aliasing,
     conformance,
     exports,
+    fits,
     licences,
     lint,
     macs,
@@ -34,6 +35,7 @@ ORACLES = [
     perturbation,
     roundtrip,
     exports,
+    fits,
     random_graphs,
     lint,
     peers,
@@ -45,6 +47,7 @@ def main():
     parser.add_argument("--convfold", required=True, help="the program")
     parser.add_argument("--run-tract", required=True, help="the example of that name")
     parser.add_argument("--rewrite-random", required=True, help="the example of that name")
+    parser.add_argument("--fit-layer", required=True, help="the example of that name")
     parser.add_argument("--corpus", required=True, type=pathlib.Path, help="models and data")
     parser.add_argument("--only", help="run one oracle")
     arguments = parser.parse_args()
@@ -54,6 +57,7 @@ def main():
             arguments.convfold,
             arguments.run_tract,
             arguments.rewrite_random,
+            arguments.fit_layer,
             arguments.corpus,
             pathlib.Path(scratch),
             tally,

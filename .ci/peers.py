@@ -33,7 +33,7 @@ def main():
     print(row("model", "budget", "convfold", "its own figures", "seconds", *columns), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(
-            arguments.convfold, "", "", arguments.corpus, pathlib.Path(scratch), Tally()
+            arguments.convfold, "", "", "", arguments.corpus, pathlib.Path(scratch), Tally()
         )
         for case in quality.cases(arguments.crops, smallest_crop=arguments.smallest):
             asked = arguments.only

@@ -52,6 +52,7 @@ class Context:
     convfold: str
     run_tract: str
     rewrite_random: str
+    fit_layer: str
     corpus: pathlib.Path
     scratch: pathlib.Path
     tally: Tally
