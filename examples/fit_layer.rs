@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use compiler::fit::{FactorShape, Form, Kernel, Metric, Moments, Options, Window, factorize};
+use compiler::fit::{FactorShape, Form, Kernel, Metric, Moments, Options, Seen, Window, factorize};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         dilation: vec![1; 2],
     };
     let mut moments = Moments::new(&kernel);
-    moments.accumulate(&input, &shape, &window, None)?;
+    moments.accumulate(&window, &[Seen::new(&shape, &input)])?;
     let form = Form {
         factors: vec![
             FactorShape::new(vec![first; 2], width, 1),

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use compiler::fit::{
-    FactorShape, Form, Kernel, Metric, Moments, Options, Window, factorize, factorize_exact,
+    FactorShape, Form, Kernel, Metric, Moments, Options, Seen, Window, factorize, factorize_exact,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -66,7 +66,7 @@ fn moments(kernel: &Kernel, batch: usize, size: usize) -> Moments {
     let mut moments = Moments::new(kernel);
     let x = activations(batch, channels, size);
     moments
-        .accumulate(&x, &[batch, channels, size, size], &window, None)
+        .accumulate(&window, &[Seen::new(&[batch, channels, size, size], &x)])
         .expect("moments");
     moments
 }

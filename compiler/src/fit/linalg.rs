@@ -2,6 +2,8 @@
 //! number of threads: work is cut into panels of a fixed size, each computed by
 //! one thread, and no sum is ever split over threads.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::{matmul, triangular};
 use faer::linalg::solvers::{Llt, Solve};
 use faer::traits::RealField;
@@ -87,9 +89,11 @@ impl Matrix {
 
     /// Copies the lower triangle onto the upper one.
     pub fn mirror(&mut self) {
-        for r in 0..self.rows {
-            for c in 0..r {
-                self.data[c * self.cols + r] = self.data[r * self.cols + c];
+        for (rows, cols) in tiles(self.rows, self.cols) {
+            for r in rows {
+                for c in cols.start..cols.end.min(r) {
+                    self.data[c * self.cols + r] = self.data[r * self.cols + c];
+                }
             }
         }
     }
@@ -314,12 +318,26 @@ impl Cholesky {
 /// The transpose, copied.
 pub(super) fn transposed(a: &Matrix) -> Matrix {
     let mut t = Matrix::zeros(a.cols, a.rows);
-    for r in 0..a.rows {
-        for (c, v) in a.row(r).iter().enumerate() {
-            t.data[c * a.rows + r] = *v;
+    for (rows, cols) in tiles(a.rows, a.cols) {
+        for r in rows {
+            for c in cols.clone() {
+                t.data[c * a.rows + r] = a.data[r * a.cols + c];
+            }
         }
     }
     t
+}
+
+/// Rows and columns of squares that cover a matrix: rows of one and columns of
+/// another stay in the cache together.
+fn tiles(rows: usize, cols: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    const SIDE: usize = 32;
+    let span = |from: usize, whole: usize| from..whole.min(from + SIDE);
+    (0..rows).step_by(SIDE).flat_map(move |r| {
+        (0..cols)
+            .step_by(SIDE)
+            .map(move |c| (span(r, rows), span(c, cols)))
+    })
 }
 
 /// `(y · out) × m` as `out × (y · m)`.

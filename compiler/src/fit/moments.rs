@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::compose::gcd;
 use super::linalg::Matrix;
 use super::patches::{Grid, Window};
+use super::seen::{Sample, Seen};
 use super::sums::Sums;
 use super::{FitError, Kernel};
 
@@ -146,92 +147,58 @@ impl Moments {
         &self.groups[group].each
     }
 
-    /// Adds all patches of a batch of activations `(N, C, spatial…)`, and, if
-    /// these moments are paired, the convolution outputs (without bias) `(N, O,
-    /// spatial…)` that belong to them.
+    /// Adds all patches of batches of activations, as one: few large products take
+    /// less time than many small ones.
     ///
     /// # Errors
-    /// [`FitError::Shape`] where shapes do not match, [`FitError::NotFinite`]
-    /// for NaN or infinite activations.
-    pub fn accumulate(
-        &mut self,
-        input: &[f32],
-        shape: &[usize],
-        window: &Window,
-        output: Option<&[f32]>,
-    ) -> Result<(), FitError> {
-        self.accumulate_weighted(input, shape, window, output, None)
+    /// [`FitError::Shape`] where shapes do not match or outputs and importances
+    /// are not those that these moments are made for, [`FitError::NotFinite`] for
+    /// NaN or infinite activations.
+    pub fn accumulate(&mut self, window: &Window, batches: &[Seen<'_>]) -> Result<(), FitError> {
+        let channels = self.inp * self.groups.len();
+        let grid = |seen: &Seen<'_>| Grid::new(&self.spatial, channels, seen.shape, window);
+        let grids: Vec<Grid> = batches.iter().map(grid).collect::<Result<_, _>>()?;
+        let outputs = self.is_paired().then_some(self.outputs());
+        for (seen, grid) in batches.iter().zip(&grids) {
+            seen.check(grid.positions.len(), outputs, self.is_weighted())?;
+        }
+        let (mut samples, mut held) = (Vec::new(), 0);
+        for (seen, grid) in batches.iter().zip(&grids) {
+            for s in 0..seen.samples() {
+                let taken = self.take(grid.positions.len());
+                held += taken.len() * self.groups[0].all.x.len();
+                if !taken.is_empty() {
+                    samples.push(Sample::new(grid, seen, s, taken));
+                }
+                if held >= BLOCK {
+                    self.add(&samples);
+                    (samples, held) = (Vec::new(), 0);
+                }
+            }
+        }
+        self.add(&samples);
+        Ok(())
     }
 
-    /// As [`Moments::accumulate`], with the importance of each output element,
-    /// in the shape of the outputs, if these moments are weighted.
-    ///
-    /// # Errors
-    /// As [`Moments::accumulate`].
-    pub fn accumulate_weighted(
-        &mut self,
-        input: &[f32],
-        shape: &[usize],
-        window: &Window,
-        output: Option<&[f32]>,
-        importance: Option<&[f32]>,
-    ) -> Result<(), FitError> {
-        let channels = self.inp * self.groups.len();
-        let grid = Grid::new(&self.spatial, channels, shape, window)?;
-        let (batch, positions) = (shape[0], grid.positions.len());
-        if Some(input.len()) != shape.iter().try_fold(1, |a: usize, b| a.checked_mul(*b)) {
-            return Err(FitError::Shape(format!(
-                "{} activations for the shape {shape:?}",
-                input.len()
-            )));
-        }
-        let outputs = self.groups[0].all.y.len() * self.groups.len();
-        let expect = |what: &str, given: Option<&[f32]>, wanted: bool| {
-            let (given, wanted) = (
-                given.map_or(0, <[f32]>::len),
-                if wanted {
-                    batch * outputs * positions
-                } else {
-                    0
-                },
-            );
-            if given == wanted {
-                return Ok(());
-            }
-            Err(FitError::Shape(format!(
-                "{given} {what} where {wanted} are expected"
-            )))
-        };
-        expect("outputs", output, true)?;
-        expect("importances", importance, self.is_weighted())?;
-        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-        if !finite(input) || !output.is_none_or(finite) || !importance.is_none_or(finite) {
-            return Err(FitError::NotFinite("activations"));
-        }
-        if input.is_empty() || positions == 0 {
-            return Ok(());
-        }
-        let image = input.len() / batch;
-        let plane = outputs * positions;
+    /// Output channels of all groups.
+    fn outputs(&self) -> usize {
+        self.groups.iter().map(|g| g.all.y.len()).sum()
+    }
+
+    /// The places to take of the next sample, which has so many.
+    fn take(&mut self, positions: usize) -> Vec<usize> {
         let every = spacing(positions, self.most);
-        for b in 0..batch {
-            let first = (every - self.passed % every) % every;
-            let taken: Vec<usize> = (first..positions).step_by(every).collect();
-            self.passed += positions;
-            self.count += taken.len() as f64;
-            if taken.is_empty() {
-                continue;
-            }
-            let padded = grid.pad(&input[b * image..(b + 1) * image]);
-            let part = |values: Option<&'_ [f32]>| {
-                values.map_or(Vec::new(), |v| v[b * plane..(b + 1) * plane].to_vec())
-            };
-            let (output, importance) = (part(output), part(importance));
-            for (g, group) in self.groups.iter_mut().enumerate() {
-                group.add(&grid, g, &padded, &taken, &output, &importance);
-            }
+        let first = (every - self.passed % every) % every;
+        self.passed += positions;
+        (first..positions).step_by(every).collect()
+    }
+
+    fn add(&mut self, samples: &[Sample<'_>]) {
+        let taken = samples.iter().map(|s| s.taken.len());
+        self.count += taken.sum::<usize>() as f64;
+        for (g, group) in self.groups.iter_mut().enumerate() {
+            group.add(g, samples);
         }
-        Ok(())
     }
 
     /// Adds the patches that `other` has seen.
@@ -272,39 +239,40 @@ fn spacing(positions: usize, most: usize) -> usize {
 }
 
 impl Group {
-    fn add(
-        &mut self,
-        grid: &Grid,
-        group: usize,
-        padded: &[f64],
-        taken: &[usize],
-        output: &[f32],
-        importance: &[f32],
-    ) {
-        let (n, positions, out) = (self.all.x.len(), grid.positions.len(), self.all.y.len());
-        let channels = &grid.patch[group * n..(group + 1) * n];
+    fn add(&mut self, group: usize, samples: &[Sample<'_>]) {
+        let (n, out) = (self.all.x.len(), self.all.y.len());
         let block = (BLOCK / n).max(1);
-        for span in taken.chunks(block) {
+        let places: Vec<(&Sample<'_>, usize)> = samples
+            .iter()
+            .flat_map(|sample| sample.taken.iter().map(move |&place| (sample, place)))
+            .collect();
+        for span in places.chunks(block) {
             let mut patches = Matrix::zeros(span.len(), n);
-            for (row, p) in patches.data.chunks_exact_mut(n).zip(span) {
+            for (row, (sample, place)) in patches.data.chunks_exact_mut(n).zip(span) {
+                let channels = &sample.grid.patch[group * n..(group + 1) * n];
+                let patch = &sample.padded[sample.grid.positions[*place]..];
                 for (value, offset) in row.iter_mut().zip(channels) {
-                    *value = padded[grid.positions[*p] + offset];
+                    *value = patch[*offset];
                 }
             }
-            let plane = |values: &[f32], o: usize| -> Vec<f64> {
-                let plane = &values[(group * out + o) * positions..][..positions];
-                span.iter().map(|&p| f64::from(plane[p])).collect()
+            let of_channel = |part: for<'s> fn(&Sample<'s>) -> &'s [f32], o: usize| -> Vec<f64> {
+                let value = |(sample, place): &(&Sample<'_>, usize)| {
+                    let at = (group * out + o) * sample.grid.positions.len() + place;
+                    f64::from(part(sample)[at])
+                };
+                span.iter().map(value).collect()
             };
-            let y: Vec<f64> = (0..out).flat_map(|o| plane(output, o)).collect();
+            let outputs = |o: usize| of_channel(|sample| sample.output, o);
+            let y: Vec<f64> = (0..out).flat_map(outputs).collect();
             self.all
                 .add(&patches, &Matrix::from_vec(out, span.len(), y));
             self.each.par_iter_mut().enumerate().for_each(|(o, sums)| {
-                let weights = plane(importance, o);
+                let weights = of_channel(|sample| sample.importance, o);
                 let kept: Vec<usize> = (0..span.len())
                     .filter(|&p| weights[p] > NEGLIGIBLE)
                     .collect();
                 let weights: Vec<f64> = kept.iter().map(|&p| weights[p]).collect();
-                let y = plane(output, o);
+                let y = outputs(o);
                 let y = kept.iter().map(|&p| y[p]).collect();
                 sums.add_weighted(&patches, &kept, &weights, y);
             });

@@ -2,7 +2,8 @@
 
 use super::linalg::{Matrix, dot};
 use super::moments::Moments;
-use super::regression::{judge, regress};
+use super::regression::{Judgement, regress};
+use super::sums::Sums;
 use super::{FitError, Kernel};
 
 /// Drawn to the kernel as it was by this multiple of the mean eigenvalue of the
@@ -45,7 +46,8 @@ pub fn refit(kernel: &Kernel, halves: [&Moments; 2]) -> Result<Option<Refit>, Fi
     let mut all = halves[0].clone();
     all.merge(halves[1])?;
     let old = Matrix::from_vec(kernel.out, kernel.inp * kernel.taps(), kernel.data.clone());
-    let was = judge(&all, 0, &old, &old);
+    let all = Side::new(&all);
+    let was = all.judge(&old, &old);
     let share = |lost: f64| (lost / was.all).max(0.0);
     let before = share(was.lost + dot(&was.bias, &was.bias));
     if was.all <= 0.0 || before <= NOTHING {
@@ -53,16 +55,17 @@ pub fn refit(kernel: &Kernel, halves: [&Moments; 2]) -> Result<Option<Refit>, Fi
     }
     let mut new = old.clone();
     if halves.iter().all(|m| m.samples() > 1.0) {
+        let [first, second] = halves.map(Side::new);
         let (mut kept, mut fitted) = (0.0, 0.0);
-        for (seen, other) in [(halves[0], halves[1]), (halves[1], halves[0])] {
+        for (seen, other) in [(&first, &second), (&second, &first)] {
             kept += held_out(seen, other, &old, &old);
-            fitted += held_out(seen, other, &old, &drawn(seen, &old)?);
+            fitted += held_out(seen, other, &old, &seen.drawn(&old)?);
         }
         if fitted < kept {
-            new = drawn(&all, &old)?;
+            new = all.drawn(&old)?;
         }
     }
-    let is = judge(&all, 0, &old, &new);
+    let is = all.judge(&old, &new);
     if share(is.lost) > WORTH * before {
         return Ok(None);
     }
@@ -77,20 +80,40 @@ pub fn refit(kernel: &Kernel, halves: [&Moments; 2]) -> Result<Option<Refit>, Fi
     }))
 }
 
-/// The best kernel for these moments, drawn to the old one.
-fn drawn(moments: &Moments, old: &Matrix) -> Result<Matrix, FitError> {
-    let sums = moments.all(0);
-    let covariance = sums.covariance();
-    let mut damped = covariance.clone();
-    let mean = covariance.trace() / covariance.rows as f64;
-    damped.add_to_diagonal(RIDGE * mean.max(f64::MIN_POSITIVE));
-    regress(&sums.cross(), old, &covariance, &damped)
+/// Samples, and the covariance of what is read there.
+struct Side<'a> {
+    sums: &'a Sums,
+    covariance: Matrix,
+}
+
+impl<'a> Side<'a> {
+    fn new(moments: &'a Moments) -> Self {
+        let sums = moments.all(0);
+        Self {
+            covariance: sums.covariance(),
+            sums,
+        }
+    }
+
+    /// The best kernel here, drawn to the old one.
+    fn drawn(&self, old: &Matrix) -> Result<Matrix, FitError> {
+        let mut damped = self.covariance.clone();
+        let mean = damped.trace() / damped.rows as f64;
+        damped.add_to_diagonal(RIDGE * mean.max(f64::MIN_POSITIVE));
+        regress(&self.sums.cross(), old, &self.covariance, &damped)
+    }
+
+    fn judge(&self, old: &Matrix, made: &Matrix) -> Judgement {
+        let mut judged = Judgement::default();
+        judged.add(self.sums, &self.covariance, 1.0, old, made);
+        judged
+    }
 }
 
 /// What a kernel loses on other samples, with the bias that suits those that
 /// were seen.
-fn held_out(seen: &Moments, other: &Moments, old: &Matrix, made: &Matrix) -> f64 {
-    let (own, judged) = (judge(seen, 0, old, made), judge(other, 0, old, made));
+fn held_out(seen: &Side<'_>, other: &Side<'_>, old: &Matrix, made: &Matrix) -> f64 {
+    let (own, judged) = (seen.judge(old, made), other.judge(old, made));
     let shift = own
         .bias
         .iter()
@@ -101,8 +124,8 @@ fn held_out(seen: &Moments, other: &Moments, old: &Matrix, made: &Matrix) -> f64
 
 #[cfg(test)]
 mod tests {
-    use super::super::Window;
     use super::super::rng::Rng;
+    use super::super::{Seen, Window};
     use super::*;
 
     const FLAT: Window = Window {
@@ -137,7 +160,7 @@ mod tests {
             let x = normal(&mut rng, inp);
             let (input, output) = (damaged(&x), outputs(&x));
             halves[s % 2]
-                .accumulate(&input, &[1, inp], &FLAT, Some(&output))
+                .accumulate(&FLAT, &[Seen::new(&[1, inp], &input).paired(&output)])
                 .unwrap();
         }
         let refit = refit(&kernel, [&halves[0], &halves[1]]).unwrap().unwrap();

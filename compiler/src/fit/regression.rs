@@ -135,6 +135,7 @@ pub(super) fn regress(
 }
 
 /// How a kernel does against what was wanted.
+#[derive(Default)]
 pub(super) struct Judgement {
     /// Variance of the wanted outputs that it loses.
     pub lost: f64,
@@ -147,14 +148,11 @@ pub(super) struct Judgement {
 /// Judges the kernel `made` of one group against the recorded outputs, or, where
 /// there are none, against those of `weights`.
 pub(super) fn judge(moments: &Moments, group: usize, weights: &Matrix, made: &Matrix) -> Judgement {
-    let mut judged = Judgement {
-        lost: 0.0,
-        all: 0.0,
-        bias: Vec::new(),
-    };
+    let mut judged = Judgement::default();
     let each = moments.each(group);
     if each.is_empty() {
-        judged.add(moments.all(group), 1.0, weights, made);
+        let all = moments.all(group);
+        judged.add(all, &all.covariance(), 1.0, weights, made);
     }
     for (o, sums) in each.iter().enumerate() {
         let share = sums.weight / moments.samples().max(1.0);
@@ -164,14 +162,22 @@ pub(super) fn judge(moments: &Moments, group: usize, weights: &Matrix, made: &Ma
         } else {
             &moments.all(group).channel(o)
         };
-        judged.add(sums, share, &weights.rows_of(o, 1), &made.rows_of(o, 1));
+        let (weights, made) = (weights.rows_of(o, 1), made.rows_of(o, 1));
+        judged.add(sums, &sums.covariance(), share, &weights, &made);
     }
     judged
 }
 
 impl Judgement {
-    fn add(&mut self, sums: &Sums, share: f64, weights: &Matrix, made: &Matrix) {
-        let covariance = sums.covariance();
+    /// Adds the channels of these sums, whose patches have this covariance.
+    pub fn add(
+        &mut self,
+        sums: &Sums,
+        covariance: &Matrix,
+        share: f64,
+        weights: &Matrix,
+        made: &Matrix,
+    ) {
         let spread = |m: &Matrix| dot(&m.data, &mul(m.view(), covariance.view()).data);
         let mean = sums.mean_x();
         if sums.y.is_empty() {

@@ -13,7 +13,7 @@ use super::subject::Subject;
 use super::weights::{FitKey, Weights, key};
 use super::{Compilation, PlanError};
 use crate::facts::Facts;
-use crate::fit::{self, Fit, FitError, Kernel, Metric, Moments};
+use crate::fit::{self, Fit, FitError, Kernel, Metric, Moments, Seen};
 use crate::ir::NodeId;
 use crate::model::Model;
 
@@ -23,6 +23,8 @@ const NOISE_ON_DATA: f64 = 1e-3;
 /// Relative decrease of the squared error a step below which a fit that goes on
 /// from an earlier one has converged: large layers creep for long.
 const SETTLED: f64 = 2e-3;
+/// Bytes of activations that are looked at at once.
+const AT_ONCE: usize = 1 << 24;
 
 /// Options of a fit, in the metric of the data where there are moments.
 pub(super) fn fit_options<'a>(
@@ -141,28 +143,66 @@ impl Compilation<'_> {
     ) -> Result<Vec<Moments>, PlanError> {
         let wanted = self.wanted(calibration, subject)?;
         let mut moments = vec![subject.moments(calibration.samples()); parts.max(1)];
-        let mut batch = 0;
-        let mut trouble = None;
-        let mut take = |_: usize, shape: &[usize], data: &[f32]| {
-            let Some(wanted) = wanted.get(batch) else {
-                trouble = Some("the two models gave different numbers of samples".to_owned());
-                return;
-            };
-            let part = batch % moments.len();
-            batch += 1;
-            if let Err(error) = subject.add(&mut moments[part], data, shape, wanted) {
-                trouble.get_or_insert_with(|| error.to_string());
-            }
-        };
+        let parts = moments.len();
+        let mut before = 0;
         let names = std::slice::from_ref(&subject.input);
-        calibration
-            .activations(&encode(rewritten), names, &mut take)
-            .map_err(PlanError::Calibration)?;
-        match trouble {
-            Some(reason) => Err(PlanError::Calibration(reason)),
-            None => Ok(moments),
-        }
+        in_bulk(calibration, rewritten, names, &mut |batches| {
+            let own = wanted.get(before..before + batches.len());
+            let own = own.ok_or("the two models gave different numbers of samples")?;
+            for (part, moments) in moments.iter_mut().enumerate() {
+                let batches = batches.iter().zip(own).enumerate();
+                let batches = batches.filter(|(b, _)| (before + b) % parts == part);
+                let seen: Vec<Seen> = batches
+                    .map(|(_, (values, wanted))| subject.seen(&values[0], wanted))
+                    .collect();
+                let added = moments.accumulate(&subject.window, &seen);
+                added.map_err(|error| error.to_string())?;
+            }
+            before += batches.len();
+            Ok(())
+        })?;
+        Ok(moments)
     }
+}
+
+/// Shape and data of one value in one batch.
+pub(super) type Values = (Vec<usize>, Vec<f32>);
+
+/// What is done with the values of some batches, in words what fails.
+type Digest<'a> = dyn FnMut(&[Vec<Values>]) -> Result<(), String> + 'a;
+
+/// Runs a model on the calibration data and hands out the values of these names,
+/// in this order, many batches at once.
+pub(super) fn in_bulk(
+    calibration: &dyn Calibration,
+    model: &Model,
+    names: &[String],
+    digest: &mut Digest,
+) -> Result<(), PlanError> {
+    let mut batches: Vec<Vec<Values>> = Vec::new();
+    let (mut held, mut outcome) = (0, Ok(()));
+    let mut take = |at: usize, shape: &[usize], data: &[f32]| {
+        if at == 0 {
+            if held >= AT_ONCE && outcome.is_ok() {
+                outcome = digest(&batches);
+            }
+            if held >= AT_ONCE {
+                batches.clear();
+                held = 0;
+            }
+            batches.push(Vec::with_capacity(names.len()));
+        }
+        held += size_of_val(data);
+        if let Some(batch) = batches.last_mut() {
+            batch.push((shape.to_vec(), data.to_vec()));
+        }
+    };
+    calibration
+        .activations(&encode(model), names, &mut take)
+        .map_err(PlanError::Calibration)?;
+    outcome
+        .and_then(|()| digest(&batches))
+        .map_err(PlanError::Calibration)
 }
 
 /// The model as a file.

@@ -2,13 +2,14 @@
 //! put out, and where that matters.
 
 use super::Compilation;
+use super::calibrate::Values;
 use super::lang::Term;
 use super::passage::{self, Passed};
 use super::prepare::Prepared;
 use super::readout::transposed;
 use super::site::ConvSite;
 use crate::facts::Facts;
-use crate::fit::{self, FitError, Kernel, Moments};
+use crate::fit::{self, FitError, Kernel, Moments, Seen};
 use crate::ir::{Graph, NodeId};
 use crate::ops::Affine;
 
@@ -143,16 +144,12 @@ impl Subject {
         })
     }
 
-    /// Adds what the convolution reads and ought to put out in one batch.
-    pub fn add(
-        &self,
-        moments: &mut Moments,
-        input: &[f32],
-        shape: &[usize],
-        wanted: &Wanted,
-    ) -> Result<(), FitError> {
-        let importance = wanted.importance.as_deref();
-        moments.accumulate_weighted(input, shape, &self.window, Some(&wanted.output), importance)
+    /// What the convolution reads and ought to put out in one batch.
+    pub fn seen<'a>(&self, input: &'a Values, wanted: &'a Wanted) -> Seen<'a> {
+        Seen {
+            importance: wanted.importance.as_deref(),
+            ..Seen::new(&input.0, &input.1).paired(&wanted.output)
+        }
     }
 
     /// Empty moments of the kind that the subject gives, for so many samples.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::calibrate::encode;
+use super::calibrate::{Values, in_bulk};
 use super::options::{Calibration, Width};
 use super::prepare::{Choice, Prepared};
 use super::subject::{Subject, Wanted};
@@ -19,11 +19,6 @@ use crate::ir::Expr;
 /// Outputs of the original are kept up to so many bytes, and computed anew
 /// beyond.
 const KEPT: usize = 1 << 28;
-/// Bytes of activations that are looked at side by side.
-const AT_ONCE: usize = 1 << 24;
-
-/// Shapes and data of one batch, in the order of the values' names.
-type Values = Vec<(Vec<usize>, Vec<f32>)>;
 
 impl Compilation<'_> {
     /// What a convolution ought to put out, batch by batch.
@@ -123,46 +118,19 @@ impl Compilation<'_> {
             .map(|s| s.values().iter().map(place).collect())
             .collect();
         let mut recorded = vec![Vec::new(); subjects.len()];
-        let mut trouble = None;
-        let mut batches: Vec<Values> = Vec::new();
-        let mut held = 0;
-        let mut digest = |batches: &mut Vec<Values>| {
-            let wanted = |(subject, places): (&&Subject, &Vec<usize>), batch: &Values| {
+        in_bulk(calibration, &self.original, &names, &mut |batches| {
+            let wanted = |(subject, places): (&&Subject, &Vec<usize>), batch: &Vec<Values>| {
                 let values: Vec<&[f32]> = places.iter().map(|&p| &batch[p].1[..]).collect();
                 let shape = places.last().map_or(&[][..], |&p| &batch[p].0);
                 subject.wanted(shape, &values)
             };
             for (own, all) in subjects.iter().zip(&places).zip(&mut recorded) {
                 let found = batches.par_iter().map(|batch| wanted(own, batch));
-                match found.collect::<Result<Vec<Wanted>, FitError>>() {
-                    Ok(found) => all.extend(found),
-                    Err(error) => {
-                        trouble.get_or_insert_with(|| error.to_string());
-                    }
-                }
+                let found = found.collect::<Result<Vec<Wanted>, FitError>>();
+                all.extend(found.map_err(|error| error.to_string())?);
             }
-            batches.clear();
-        };
-        let mut take = |at: usize, shape: &[usize], data: &[f32]| {
-            if at == 0 {
-                if held >= AT_ONCE {
-                    digest(&mut batches);
-                    held = 0;
-                }
-                batches.push(Vec::with_capacity(names.len()));
-            }
-            held += size_of_val(data);
-            if let Some(batch) = batches.last_mut() {
-                batch.push((shape.to_vec(), data.to_vec()));
-            }
-        };
-        calibration
-            .activations(&encode(&self.original), &names, &mut take)
-            .map_err(PlanError::Calibration)?;
-        digest(&mut batches);
-        match trouble {
-            Some(reason) => Err(PlanError::Calibration(reason)),
-            None => Ok(recorded),
-        }
+            Ok(())
+        })?;
+        Ok(recorded)
     }
 }

@@ -10,7 +10,7 @@ fn moments_are_those_of_the_patches() {
     let x = activations(2, 2, [6, 5], 11);
     let mut moments = Moments::new(&w);
     moments
-        .accumulate(&x, &[2, 2, 6, 5], &window(1), None)
+        .accumulate(&window(1), &[Seen::new(&[2, 2, 6, 5], &x)])
         .unwrap();
     assert_eq!(moments.samples(), 60.0);
     // The variance of each output channel, directly and through the moments.
@@ -19,7 +19,7 @@ fn moments_are_those_of_the_patches() {
     for b in 0..2 {
         let part = &x[b * 60..(b + 1) * 60];
         halves[b]
-            .accumulate(part, &[1, 2, 6, 5], &window(1), None)
+            .accumulate(&window(1), &[Seen::new(&[1, 2, 6, 5], part)])
             .unwrap();
         let image = Image {
             channels: 2,
@@ -47,13 +47,56 @@ fn moments_are_those_of_the_patches() {
     }
 }
 
+/// Batches of different sizes, thinned and weighted, at once and one after the other.
+#[test]
+fn moments_do_not_depend_on_how_batches_come() {
+    let w = kernel(4, 3, &[3, 3], 1, 9);
+    let shapes = [[2, 3, 9, 8], [1, 3, 5, 6], [3, 3, 12, 12]];
+    let inputs = shapes.map(|[n, c, h, w]| activations(n, c, [h, w], 7));
+    let others = |seed| shapes.map(|[n, _, h, w]| activations(n, 4, [h, w], seed));
+    let (outputs, importances) = (others(3), others(5));
+    let importances = importances.map(|all| all.iter().map(|v| v.abs().min(1.0)).collect());
+    let importances: [Vec<f32>; 3] = importances;
+    let seen: Vec<Seen> = (0..3)
+        .map(|i| {
+            let seen = Seen::new(&shapes[i], &inputs[i]).paired(&outputs[i]);
+            seen.weighted(&importances[i])
+        })
+        .collect();
+    let empty = Moments::weighted(&w).thinned(20);
+    let (mut at_once, mut in_turn) = (empty.clone(), empty);
+    at_once.accumulate(&window(1), &seen).unwrap();
+    for one in &seen {
+        in_turn
+            .accumulate(&window(1), std::slice::from_ref(one))
+            .unwrap();
+    }
+    assert!(at_once.samples() > 100.0);
+    assert_eq!(at_once.samples(), in_turn.samples());
+    assert!(largest(&at_once.covariance(0), &in_turn.covariance(0)) < 1e-12);
+    let fit = |moments: &Moments| {
+        let options = Options {
+            metric: Metric::Data(moments),
+            starts: 1,
+            iterations: 3,
+            polish: 2,
+            ..Options::default()
+        };
+        factorize(&w, &two(&w, [2, 2], 1, 3), &options).unwrap()
+    };
+    let (a, b) = (fit(&at_once), fit(&in_turn));
+    assert!((a.output_error.unwrap() - b.output_error.unwrap()).abs() < 1e-9);
+}
+
 #[test]
 fn the_data_metric_serves_the_output_and_corrects_the_mean() {
     let w = kernel(6, 4, &[5, 5], 1, 21);
     let x = activations(3, 4, [12, 12], 5);
     let shape = [3, 4, 12, 12];
     let mut moments = Moments::new(&w);
-    moments.accumulate(&x, &shape, &window(2), None).unwrap();
+    moments
+        .accumulate(&window(2), &[Seen::new(&shape, &x)])
+        .unwrap();
     let form = two(&w, [3, 3], 1, 4);
     let data = factorize(
         &w,
@@ -118,7 +161,7 @@ fn paired_moments_fit_what_the_outputs_want() {
         let y: Vec<f32> = y.data.iter().map(|v| *v as f32).collect();
         let bent: Vec<f32> = part.iter().map(|v| 0.5 * v + 0.25).collect();
         moments
-            .accumulate(&bent, &[1, 3, 10, 10], &window(1), Some(&y))
+            .accumulate(&window(1), &[Seen::new(&[1, 3, 10, 10], &bent).paired(&y)])
             .unwrap();
     }
     let options = Options {
@@ -145,7 +188,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
         pool.install(|| {
             let mut moments = Moments::new(&w);
             moments
-                .accumulate(&x, &[2, 10, 9, 9], &window(2), None)
+                .accumulate(&window(2), &[Seen::new(&[2, 10, 9, 9], &x)])
                 .unwrap();
             let options = Options {
                 metric: Metric::Data(&moments),

@@ -222,7 +222,7 @@ fn factors_do_not_grow_to_cancel_each_other() {
     let x = activations(8, 6, [12, 12], 13);
     let mut moments = Moments::new(&w);
     moments
-        .accumulate(&x, &[8, 6, 12, 12], &window(2), None)
+        .accumulate(&window(2), &[Seen::new(&[8, 6, 12, 12], &x)])
         .unwrap();
     let at = |noise: f64| {
         let metric = Metric::Data(&moments);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use egg::{Id, RecExpr};
 use rayon::prelude::*;
 
-use super::super::calibrate::encode;
+use super::super::calibrate::in_bulk;
 use super::super::lang::{Chain, Term};
 use super::super::prepare::Prepared;
 use super::super::saturate::Offered;
@@ -18,7 +18,7 @@ use super::expect::{expect, spread};
 use super::front::{merged, reduce};
 use super::offer::{Known, Layer, Offer};
 use super::{Fits, Goal, PlanError, Search, extracted, timing};
-use crate::fit::{Fit, FitError, Moments};
+use crate::fit::{Fit, FitError, Moments, Seen};
 
 /// Fits of offers of one layer, by place.
 type Fitted = HashMap<usize, Arc<Fit>>;
@@ -159,29 +159,26 @@ impl Search<'_, '_> {
         if names.is_empty() {
             return Ok(());
         }
-        let mut trouble = None;
-        calibration
-            .activations(
-                &encode(&self.compilation.original),
-                &names,
-                &mut |place, shape, data| {
-                    let readers = subjects.par_iter_mut();
-                    let readers = readers.filter(|(_, s, _)| s.input == names[place]);
-                    let failed: Vec<FitError> = readers
-                        .filter_map(|(_, subject, moments)| {
-                            let window = &subject.window;
-                            moments.accumulate(data, shape, window, None).err()
-                        })
-                        .collect();
-                    if let Some(error) = failed.into_iter().next() {
-                        trouble.get_or_insert(error.to_string());
-                    }
-                },
-            )
-            .map_err(PlanError::Calibration)?;
-        if let Some(reason) = trouble {
-            return Err(PlanError::Calibration(reason));
-        }
+        in_bulk(
+            calibration,
+            &self.compilation.original,
+            &names,
+            &mut |batches| {
+                let readers = subjects.par_iter_mut();
+                let failed = readers.filter_map(|(_, subject, moments)| {
+                    let place = names.binary_search(&subject.input).ok()?;
+                    let read = batches.iter().map(|batch| &batch[place]);
+                    let seen: Vec<Seen> =
+                        read.map(|(shape, data)| Seen::new(shape, data)).collect();
+                    moments.accumulate(&subject.window, &seen).err()
+                });
+                // The first one, whichever thread was sooner.
+                let failed: Vec<FitError> = failed.collect();
+                failed
+                    .first()
+                    .map_or(Ok(()), |error| Err(error.to_string()))
+            },
+        )?;
         for (l, _, moments) in subjects {
             layers[l].moments = Some(moments);
         }
