@@ -21,6 +21,9 @@ fn a_stem_of_seven_becomes_three_threes_with_the_stride_first() {
     assert_eq!(site.to, ["3x3", "3x3", "3x3"]);
     assert_eq!(site.widths, [2, 2]);
     assert!(!site.exact && site.why.contains("train"), "{}", site.why);
+    // 3 to 2, 2 to 2 and 2 to 4 channels.
+    let size = "162 weights for the 588 of one 7x7";
+    assert!(site.why.contains(size), "{}", site.why);
     // The three see 11x11, with the 7x7 in the middle: what the fit says of the
     // weights is what comes out, borders included, up to the input's spectrum.
     let lost = relative(&run(&before), &run(&after.to_proto()));

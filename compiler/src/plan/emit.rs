@@ -226,12 +226,17 @@ impl Summary {
                 if let Some(error) = fit.output_error {
                     summary.output_error = larger(summary.output_error, error);
                 }
+                // What was there, not the wider kernel that the chain stands for.
+                let own = match &weights.expr[*w] {
+                    Term::Embedded(_, [inner]) => *inner,
+                    _ => *w,
+                };
                 if *part == 0
-                    && let Ok(w) = weights.class(*w)
+                    && let Ok(w) = weights.class(own)
                 {
                     let inputs = w.shape[1] * chain.groups;
                     summary.why = Some(format!(
-                        "{} of {} weights in one {}",
+                        "{} weights for the {} of one {}",
                         chain.form.parameters(inputs),
                         w.data.len(),
                         extents(&w.shape[2..]),
