@@ -1,105 +1,8 @@
-//! Sessions on small models made on the spot: no corpus needed.
+//! Nodes that run, though tract alone would not, and those that are named because they do not.
 
-mod common;
-
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use common::onnx::*;
-use runtime::{Array, Control, DataOptions, Dataset, Error, Model, Session};
 use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 
-/// `count` samples of `shape`, 0, 1, 2, ... throughout.
-fn counting(count: usize, shape: &[usize]) -> Dataset {
-    let shape = [&[count], shape].concat();
-    let data = (0..shape.iter().product::<usize>())
-        .map(|i| i as f32)
-        .collect();
-    let array = Array::new(shape, data).expect("counts agree");
-    Dataset::from_arrays("counting", vec![array], None, &DataOptions::default()).expect("valid")
-}
-
-/// The outputs of each sample.
-fn run(bytes: &[u8], data: &Dataset) -> Result<Vec<Vec<Array>>, Error> {
-    let session = Session::load(Model::new("tiny.onnx", bytes), data.shapes())?;
-    collect(&session, data)
-}
-
-fn collect(session: &Session, data: &Dataset) -> Result<Vec<Vec<Array>>, Error> {
-    let mut samples = Vec::new();
-    session.stream(data, &Control::default(), |_, s| s, |_, s| samples.push(s))?;
-    Ok(samples)
-}
-
-/// x → 2x + 1, with the given first axis.
-fn double(batch: &str) -> Vec<u8> {
-    graph(13)
-        .input("x", FLOAT, &[batch, "3"])
-        .floats("two", &[1], &[2.0])
-        .floats("one", &[1], &[1.0])
-        .node("mul", "Mul", &["x", "two"], "doubled", vec![])
-        .node("add", "Add", &["doubled", "one"], "y", vec![])
-        .output("y")
-        .bytes()
-}
-
-#[test]
-fn any_batch_gives_the_same_outputs_in_order() {
-    let data = counting(7, &[3]);
-    for batch in ["1", "4", "N", "None", "?"] {
-        let samples = run(&double(batch), &data).unwrap_or_else(|e| panic!("{batch}: {e}"));
-        assert_eq!(samples.len(), 7, "{batch}");
-        for (i, sample) in samples.iter().enumerate() {
-            let expected: Vec<f32> = (3 * i..3 * i + 3).map(|x| 2.0 * x as f32 + 1.0).collect();
-            let expected = Array::new(vec![1, 3], expected).expect("counts agree");
-            assert_eq!(sample, &[expected], "batch {batch}, sample {i}");
-        }
-    }
-}
-
-#[test]
-fn a_free_batch_runs_several_samples_at_a_time() {
-    let load = |bytes: &[u8]| {
-        Session::load(Model::new("tiny.onnx", bytes), &[vec![3]]).unwrap_or_else(|e| panic!("{e}"))
-    };
-    assert!(load(&double("N")).batch() > 1);
-    assert_eq!(load(&double("4")).batch(), 4);
-}
-
-#[test]
-fn a_batch_of_one_inside_a_free_batch_is_noticed() {
-    let bytes = graph(13)
-        .input("x", FLOAT, &["N", "3"])
-        .ints("shape", &[1, -1])
-        .node("flat", "Reshape", &["x", "shape"], "y", vec![])
-        .output("y")
-        .bytes();
-    let samples = run(&bytes, &counting(5, &[3])).expect("runs");
-    assert_eq!(
-        samples[4][0],
-        Array::new(vec![1, 3], vec![12.0, 13.0, 14.0]).expect("fits")
-    );
-}
-
-#[test]
-fn a_baked_batch_that_an_output_does_not_have_is_refused() {
-    let bytes = graph(13)
-        .input("x", FLOAT, &["4", "3"])
-        .node(
-            "sum",
-            "ReduceMean",
-            &["x"],
-            "y",
-            vec![ints("axes", &[0]), int("keepdims", 1)],
-        )
-        .output("y")
-        .bytes();
-    let message = run(&bytes, &counting(4, &[3])).unwrap_err().to_string();
-    assert!(
-        message.contains("\"y\"") && message.contains("4 samples"),
-        "{message}"
-    );
-}
+use super::*;
 
 #[test]
 fn a_missing_operator_is_named_and_values_before_it_can_be_probed() {
@@ -136,85 +39,6 @@ fn a_missing_operator_is_named_and_values_before_it_can_be_probed() {
 }
 
 #[test]
-fn initializers_among_the_inputs_are_no_inputs() {
-    let bytes = graph(7)
-        .input("two", FLOAT, &["1"])
-        .input("x", FLOAT, &["1", "3"])
-        .floats("two", &[1], &[2.0])
-        .node("mul", "Mul", &["x", "two"], "y", vec![])
-        .output("y")
-        .bytes();
-    let samples = run(&bytes, &counting(2, &[3])).expect("runs");
-    assert_eq!(samples[1][0].data, [6.0, 8.0, 10.0]);
-}
-
-#[test]
-fn names_may_repeat() {
-    let bytes = graph(13)
-        .input("x", FLOAT, &["1", "3"])
-        .floats("a", &[1], &[2.0])
-        .node("a", "Mul", &["x", "a"], "b", vec![])
-        .node("a", "Add", &["b", "a"], "x.mean", vec![])
-        .node("x", "Neg", &["x.mean"], "y", vec![])
-        .output("y")
-        .bytes();
-    assert_eq!(
-        run(&bytes, &counting(1, &[3])).expect("runs")[0][0].data,
-        [-2.0, -4.0, -6.0]
-    );
-}
-
-#[test]
-fn inputs_of_other_types_are_converted() {
-    let cast = |from, dims: &[&str]| {
-        graph(13)
-            .input("x", from, dims)
-            .node("cast", "Cast", &["x"], "y", vec![int("to", FLOAT.into())])
-            .output("y")
-            .bytes()
-    };
-    let data = counting(2, &[3]);
-    for elem_type in [UINT8, INT64, FLOAT16] {
-        let samples = run(&cast(elem_type, &["N", "3"]), &data).expect("runs");
-        assert_eq!(samples[1][0].data, [3.0, 4.0, 5.0], "type {elem_type}");
-    }
-    let half = Array::new(vec![1, 1], vec![0.5]).expect("fits");
-    let half =
-        Dataset::from_arrays("half", vec![half], None, &DataOptions::default()).expect("valid");
-    let message = run(&cast(UINT8, &["N", "1"]), &half)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("u8") && message.contains("0.5"),
-        "{message}"
-    );
-    let large = run(&cast(UINT8, &["N", "3"]), &counting(100, &[3]))
-        .unwrap_err()
-        .to_string();
-    assert!(large.contains("256"), "{large}");
-}
-
-#[test]
-fn outputs_of_other_types_are_converted() {
-    let bytes = graph(13)
-        .input("x", FLOAT, &["N", "3"])
-        .node(
-            "best",
-            "ArgMax",
-            &["x"],
-            "best",
-            vec![int("axis", 1), int("keepdims", 0)],
-        )
-        .node("shape", "Shape", &["x"], "shape", vec![])
-        .output("best")
-        .output("shape")
-        .bytes();
-    let samples = run(&bytes, &counting(1, &[3])).expect("runs");
-    assert_eq!(samples[0][0].data, [2.0]);
-    assert_eq!(samples[0][1].data, [1.0, 3.0]);
-}
-
-#[test]
 fn a_misfit_inside_the_model_names_its_node() {
     let bytes = graph(13)
         .input("x", FLOAT, &["N", "2", "4", "4"])
@@ -247,54 +71,6 @@ fn what_is_no_model_is_refused() {
             .expect("refused");
         assert!(matches!(error, Error::NotAModel { .. }), "{error}");
     }
-}
-
-#[test]
-fn inputs_and_data_must_be_as_many() {
-    let message = Session::load(Model::new("m.onnx", &double("N")), &[])
-        .err()
-        .expect("refused");
-    assert!(message.to_string().contains("x Nx3"), "{message}");
-}
-
-#[test]
-fn samples_of_another_shape_than_loaded_for_are_refused() {
-    let bytes = double("N");
-    let session = Session::load(Model::new("m.onnx", &bytes), &[vec![3]]).expect("loads");
-    let array = |shape: &[usize]| Array {
-        shape: shape.to_vec(),
-        data: vec![0.0; shape.iter().product()],
-    };
-    assert_eq!(session.run(&[array(&[5, 3])]).expect("runs").0.len(), 5);
-    for inputs in [
-        vec![],
-        vec![array(&[])],
-        vec![array(&[3, 4])],
-        vec![array(&[2, 3]); 2],
-    ] {
-        assert!(session.run(&inputs).is_err(), "{inputs:?}");
-    }
-    let lie = Array {
-        shape: vec![2, 3],
-        data: vec![0.0; 5],
-    };
-    assert!(session.run(&[lie]).is_err());
-}
-
-#[test]
-fn a_model_tells_its_inputs() {
-    let bytes = graph(13)
-        .input("x", FLOAT, &["N", "3", "8", "8"])
-        .input("m", UINT8, &["N", "height"])
-        .node("n", "Neg", &["x"], "y", vec![])
-        .output("y")
-        .bytes();
-    let inputs = Model::new("m.onnx", &bytes).inputs().expect("decodes");
-    assert_eq!(inputs[0].sample(), Some(vec![3, 8, 8]));
-    assert_eq!(
-        (inputs[1].to_string().as_str(), inputs[1].sample()),
-        ("m Nxheight", None)
-    );
 }
 
 #[test]
@@ -418,43 +194,6 @@ fn upsample_of_both_operator_sets_runs() {
     }
 }
 
-#[test]
-fn progress_is_told_and_a_run_can_be_cancelled() {
-    let data = counting(100, &[3]);
-    let bytes = double("1");
-    let session = Session::load(Model::new("m.onnx", &bytes), data.shapes()).expect("loads");
-    let seen = Mutex::new(Vec::new());
-    let cancel = AtomicBool::new(false);
-    let progress = |done, total| {
-        seen.lock().expect("not poisoned").push((done, total));
-        if done >= 20 {
-            cancel.store(true, Ordering::Relaxed);
-        }
-    };
-    let control = Control {
-        progress: Some(&progress),
-        cancel: Some(&cancel),
-    };
-    let mut folded = 0;
-    let outcome = session.stream(
-        &data,
-        &control,
-        |i, _| i,
-        |index, i| {
-            assert_eq!((index, i), (folded, folded));
-            folded += 1;
-        },
-    );
-    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
-    assert!(folded < 100);
-    assert!(
-        seen.into_inner()
-            .expect("not poisoned")
-            .iter()
-            .all(|s| s.1 == 100)
-    );
-}
-
 /// A model of three nodes, the middle one as given, for inputs of 1x2x6x6.
 fn around(op: &str, attributes: Vec<tract_onnx::pb::AttributeProto>) -> Vec<u8> {
     graph(13)
@@ -519,19 +258,6 @@ fn whatever_tract_makes_of_a_node_the_node_is_named() {
         refused >= 8 && panicked >= 2,
         "{refused} refused, {panicked} by a panic"
     );
-}
-
-#[test]
-fn samples_without_elements_are_refused_before_they_are_counted() {
-    let array = Array {
-        shape: vec![usize::MAX, 0],
-        data: vec![],
-    };
-    let opened = Dataset::from_arrays("none", vec![array], None, &DataOptions::default());
-    let Err(error) = opened else {
-        panic!("it opens")
-    };
-    assert!(error.to_string().contains("without elements"), "{error}");
 }
 
 #[test]
