@@ -8,6 +8,7 @@ other's error, "settled" that of a tolerance of 1e-2. Needs what .ci/requirement
 import argparse
 import pathlib
 import sys
+import tempfile
 import time
 
 import numpy
@@ -15,6 +16,7 @@ import numpy
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from oracles import descent  # noqa: E402
+from oracles.common import Context  # noqa: E402
 
 TOLERANCES = [3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
 SETTLED = 1e-2
@@ -29,21 +31,22 @@ def main():
     for name, value in vars(descent.Effort()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value, help="of the fit in numpy")
     arguments = vars(parser.parse_args())
-    program, corpus = arguments.pop("fit_layer"), arguments.pop("corpus")
-    samples = arguments.pop("samples")
+    program, corpus, samples = map(arguments.pop, ("fit_layer", "corpus", "samples"))
     effort = descent.Effort(**arguments)
     head = ["model", "kernel", "m", "numpy s", "error", "convfold", "error", "ratio"]
     print(LINE.format(*head, "settled", "error", "ratio"))
-    for name in descent.MODELS:
-        total = numpy.zeros(3)
-        for layer in descent.layers_of(corpus, name, samples):
-            seconds, errors = timed(program, layer, effort)
-            total += seconds
-            print(row(name, layer.shape, layer.width, seconds, errors), flush=True)
-        print(row(name, "all", "", total, [""] * 3), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        context = Context(corpus, pathlib.Path(scratch), fit_layer=program)
+        for name in descent.WIDTHS:
+            total = numpy.zeros(3)
+            for layer in descent.layers_of(context, name, samples):
+                seconds, errors = timed(context, layer, effort)
+                total += seconds
+                print(row(name, layer.shape, layer.width, seconds, errors), flush=True)
+            print(row(name, "all", "", total, [""] * 3), flush=True)
 
 
-def timed(program, layer, effort):
+def timed(context, layer, effort):
     """Seconds and errors of the fit in numpy, of convfold's to the same error, of a settled one."""
     covariance = descent.covariance_of(layer)
     begin = time.perf_counter()
@@ -52,7 +55,7 @@ def timed(program, layer, effort):
     errors = [descent.lost_by(layer.kernel, covariance, *theirs)]
 
     def own(tolerance):
-        *factors, taken, _ = descent.convfold(program, layer, effort.starts, tolerance)
+        *factors, taken, _ = descent.convfold(context, layer, effort.starts, tolerance)
         return taken, descent.lost_by(layer.kernel, covariance, *factors)
 
     for tolerance in TOLERANCES:

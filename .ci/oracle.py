@@ -24,7 +24,7 @@ from oracles import (  # noqa: E402
     roundtrip,
     shapes,
 )
-from oracles.common import Context, Tally  # noqa: E402
+from oracles.common import Context  # noqa: E402
 
 ORACLES = [
     licences,
@@ -51,24 +51,22 @@ def main():
     parser.add_argument("--corpus", required=True, type=pathlib.Path, help="models and data")
     parser.add_argument("--only", help="run one oracle")
     arguments = parser.parse_args()
-    tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         context = Context(
-            arguments.convfold,
-            arguments.run_tract,
-            arguments.rewrite_random,
-            arguments.fit_layer,
             arguments.corpus,
             pathlib.Path(scratch),
-            tally,
+            convfold=arguments.convfold,
+            run_tract=arguments.run_tract,
+            rewrite_random=arguments.rewrite_random,
+            fit_layer=arguments.fit_layer,
         )
         for oracle in ORACLES:
             name = oracle.__name__.split(".")[-1]
             if arguments.only in (None, name):
                 print(f"== {name}: {oracle.__doc__.splitlines()[0]}", flush=True)
                 oracle.check(context)
-    print(tally)
-    sys.exit(1 if tally.failed else 0)
+    print(context.tally)
+    sys.exit(1 if context.tally.failed else 0)
 
 
 if __name__ == "__main__":

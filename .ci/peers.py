@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from oracles import forms, quality  # noqa: E402
-from oracles.common import Context, Tally  # noqa: E402
+from oracles.common import Context  # noqa: E402
 
 
 def main():
@@ -32,9 +32,8 @@ def main():
     columns = [form.name for form in forms.FORMS]
     print(row("model", "budget", "convfold", "its own figures", "seconds", *columns), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        context = Context(
-            arguments.convfold, "", "", "", arguments.corpus, pathlib.Path(scratch), Tally()
-        )
+        folder = pathlib.Path(scratch)
+        context = Context(arguments.corpus, folder, convfold=arguments.convfold)
         for case in quality.cases(arguments.crops, smallest_crop=arguments.smallest):
             asked = arguments.only
             if not (case.name.startswith(asked) if asked else arguments.slow or not case.slow):

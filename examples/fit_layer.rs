@@ -1,8 +1,8 @@
 //! Fits a chain of two square kernels to one layer and says how long it took: to be
 //! held against other fits of the same layer (`.ci/oracles/fits.py`, `.ci/fit_times.py`).
 //!
-//! Arguments: `OUT IN KERNEL FIRST LAST WIDTH SAMPLES HEIGHT WIDTH PAD_BEGIN PAD_END
-//! STARTS TOLERANCE STEPS DIR`. The directory holds `kernel.f64` `(out, in, k, k)` and
+//! Arguments: `OUT IN KERNEL FIRST LAST CHANNELS SAMPLES HEIGHT WIDTH PAD_BEGIN PAD_END
+//! STARTS TOLERANCE STEPS DIR`, `CHANNELS` those between the two. The directory holds `kernel.f64` `(out, in, k, k)` and
 //! `input.f32` `(samples, in, height, width)`, little-endian; the factors are
 //! written to `first.f64` and `last.f64`, one line of seconds, relative output error
 //! and steps to standard output.

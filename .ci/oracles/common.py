@@ -47,15 +47,15 @@ class Tally:
 
 @dataclasses.dataclass
 class Context:
-    """Programs, data, a place for files."""
+    """Data, a place for files, and the programs that are asked for."""
 
-    convfold: str
-    run_tract: str
-    rewrite_random: str
-    fit_layer: str
     corpus: pathlib.Path
     scratch: pathlib.Path
-    tally: Tally
+    tally: Tally = dataclasses.field(default_factory=Tally)
+    convfold: str = ""
+    run_tract: str = ""
+    rewrite_random: str = ""
+    fit_layer: str = ""
 
     def run(self, *arguments):
         """Runs convfold; its standard output. A refusal is an exception with its words."""

@@ -6,22 +6,18 @@ L-BFGS, in the basis in which that metric is nearly the identity).
 """
 
 import dataclasses
-import pathlib
 import subprocess
-import tempfile
 
 import numpy
-import onnx
-import onnxruntime
-from onnx import helper, numpy_helper
+from onnx import helper
 from scipy import linalg, optimize
 from scipy.sparse import linalg as sparse
 
-MODELS = {
-    # file, calibration, scale and mean of the images, widths of the layers
-    "mnist": ("mnist.onnx", "mnist-calib.npz", 1.0, 0.0, [2, 8]),
-    "cifar10_cnn": ("cifar10_cnn.onnx", "cifar10-calib.npz", 1 / 127.5, 1.0, [3, 9, 12, 18]),
-}
+from . import forms, quality
+from .common import feed_name, in_onnxruntime, load
+
+# Channels between the two, a layer of each model.
+WIDTHS = {"mnist": [2, 8], "cifar10_cnn": [3, 9, 12, 18]}
 FIRST = LAST = 3
 MOST_STEPS = 400
 
@@ -43,6 +39,7 @@ class Layer:
     """A convolution and what it reads."""
 
     kernel: numpy.ndarray
+    # Before and after, the same on both axes.
     pads: tuple
     x: numpy.ndarray
     width: int
@@ -53,33 +50,21 @@ class Layer:
         return "x".join(map(str, self.kernel.shape))
 
 
-def layers_of(corpus, name, samples):
-    """Every 5x5 convolution of a model and what it reads of the calibration images."""
-    file, data, scale, mean, widths = MODELS[name]
-    model = onnx.load(corpus / file)
-    weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
-    layers = []
-    for node in model.graph.node:
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        if node.op_type != "Conv" or list(attributes["kernel_shape"]) != [5, 5]:
-            continue
-        same = attributes.get("auto_pad") == b"SAME_UPPER"
-        pads = (2, 2) if same else (attributes["pads"][0], attributes["pads"][2])
-        layers.append((weights[node.input[1]].astype(float), pads, node.input[0]))
-    known = {i.name for i in model.graph.input}
-    extra = sorted({name for _, _, name in layers} - known)
+def layers_of(context, name, samples):
+    """Every large convolution of a model and what it reads of the calibration images."""
+    (case,) = [c for c in quality.cases() if c.name == name]
+    images = case.samples(context).calibration[:samples]
+    model = load(context.corpus / case.model)
+    kernels = forms.kernels(model, case.targets)
+    nodes = [n for n in model.graph.node if n.output[0] in kernels]
+    extra = {n.input[0] for n in nodes} - {feed_name(model)}
     model.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in extra)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    images = numpy.load(corpus / data)["images"][:samples].astype(numpy.float32) * scale - mean
-    images = images.astype(numpy.float32)
-    image = session.get_inputs()[0].name
-    runs = [session.run(extra, {image: images[i : i + 1]}) for i in range(len(images))]
-    values = {n: numpy.concatenate([run[i] for run in runs]) for i, n in enumerate(extra)}
-    values[image] = images
-    for (kernel, pads, name), width in zip(layers, widths, strict=True):
-        yield Layer(kernel, pads, values[name], width)
+    values = in_onnxruntime(model.SerializeToString(), images)
+    for node, width in zip(nodes, WIDTHS[name], strict=True):
+        source, pads = node.input[0], forms.window_of(node)["pads"]
+        x = values[source][:, 0] if source in extra else images
+        kernel = kernels[node.output[0]].astype(float)
+        yield Layer(kernel, (pads[0], pads[2]), x, width)
 
 
 def covariance_of(layer):
@@ -113,19 +98,20 @@ class Fit:
     """Two factors in the metric of the data, by joint quasi-Newton steps."""
 
     def __init__(self, kernel, covariance, width):
-        self.kernel, self.width = kernel, width
-        self.out, self.inp, self.k, _ = kernel.shape
+        self.width = width
+        self.out, self.inp, k, _ = kernel.shape
         self.flat = kernel.reshape(self.out, -1)
         floor = 1e-9 * linalg.eigvalsh(covariance)[-1]
         self.metric = covariance + floor * numpy.eye(len(covariance))
         self.energy = numpy.einsum("on,nm,om->", self.flat, self.metric, self.flat)
-        taps = numpy.arange(self.inp * self.k**2).reshape(self.inp, self.k, self.k)
+        taps = numpy.arange(self.inp * k**2).reshape(self.inp, k, k)
         shifts = range(LAST)
         windows = [taps[:, y : y + FIRST, x : x + FIRST].ravel() for y in shifts for x in shifts]
         self.windows = numpy.array(windows)
         mean = sum(self.metric[numpy.ix_(w, w)] for w in self.windows) / len(self.windows)
         self.root = linalg.cholesky(mean, lower=True)
         self.inverse = linalg.inv(self.root)
+        self.views = numpy.concatenate([self.flat[:, w] for w in self.windows])
 
     def run(self, effort):
         """The best of several starts: (first, last)."""
@@ -156,14 +142,10 @@ class Fit:
         """Filters for this last factor: some conjugate gradients from those that are there."""
 
         def applied(change):
-            whole = numpy.zeros_like(self.flat)
-            for window, product in zip(self.windows, last @ change.reshape(first.shape)):
-                whole[:, window] += product
-            pulled = (whole @ self.metric)[:, self.windows].transpose(1, 0, 2)
-            return (last.transpose(0, 2, 1) @ pulled).sum(0).ravel()
+            whole = self.whole(change.reshape(first.shape), last)
+            return self.by_first(self.pulled(whole @ self.metric), last).ravel()
 
-        pulled = (self.flat @ self.metric)[:, self.windows].transpose(1, 0, 2)
-        wanted = (last.transpose(0, 2, 1) @ pulled).sum(0).ravel()
+        wanted = self.by_first(self.pulled(self.flat @ self.metric), last).ravel()
         outer = numpy.linalg.inv((last.transpose(0, 2, 1) @ last).sum(0))
         inner = self.inverse @ self.inverse.T
 
@@ -178,6 +160,22 @@ class Fit:
         )
         return found.reshape(first.shape)
 
+    def whole(self, first, last):
+        """The kernel that two factors equal, flat."""
+        whole = numpy.zeros_like(self.flat)
+        for window, product in zip(self.windows, last @ first):
+            whole[:, window] += product
+        return whole
+
+    def pulled(self, seen):
+        """A row of the kernel's shape as each tap of the last factor meets it."""
+        return seen[:, self.windows].transpose(1, 0, 2)
+
+    @staticmethod
+    def by_first(pulled, last):
+        """What the first factor has of it."""
+        return (last.transpose(0, 2, 1) @ pulled).sum(0)
+
     def split(self, theta):
         size = self.width * self.windows.shape[1]
         first = theta[:size].reshape(self.width, -1) @ self.inverse
@@ -185,12 +183,12 @@ class Fit:
 
     def principal(self):
         """Filters that hold most of the energy of the kernel's windows."""
-        views = numpy.concatenate([self.flat[:, w] for w in self.windows])
-        return linalg.svd(views @ self.root, full_matrices=False)[2][: self.width] @ self.inverse
+        basis = linalg.svd(self.views @ self.root, full_matrices=False)[2]
+        return basis[: self.width] @ self.inverse
 
     def random(self, rng):
-        views = numpy.concatenate([self.flat[:, w] for w in self.windows])
-        return rng.normal(size=(self.width, len(views))) @ views / len(views) ** 0.5
+        count = len(self.views)
+        return rng.normal(size=(self.width, count)) @ self.views / count**0.5
 
     def best_last(self, first):
         """The best last factor for these filters: linear least squares."""
@@ -206,33 +204,27 @@ class Fit:
     def value(self, theta):
         """Half the relative squared error, and its gradient."""
         first, last = self.split(theta)
-        lost = -self.flat.copy()
-        products = last @ first
-        for window, product in zip(self.windows, products):
-            lost[:, window] += product
+        lost = self.whole(first, last) - self.flat
         seen = lost @ self.metric / self.energy
-        pulled = seen[:, self.windows].transpose(1, 0, 2)
-        by_last = pulled @ first.T
-        by_first = (last.transpose(0, 2, 1) @ pulled).sum(0)
-        gradient = numpy.concatenate([(by_first @ self.inverse.T).ravel(), by_last.ravel()])
+        pulled = self.pulled(seen)
+        by_first = self.by_first(pulled, last) @ self.inverse.T
+        gradient = numpy.concatenate([by_first.ravel(), (pulled @ first.T).ravel()])
         return 0.5 * (lost * seen).sum(), gradient
 
 
-def convfold(program, layer, starts, tolerance):
+def convfold(context, layer, starts, tolerance):
     """(first, last, seconds, output error that it tells) of convfold's fit."""
     out, inp, k, _ = layer.kernel.shape
-    x, width = layer.x, layer.width
+    x, width, folder = layer.x, layer.width, context.scratch
+    layer.kernel.astype("<f8").tofile(folder / "kernel.f64")
+    x.astype("<f4").tofile(folder / "input.f32")
     shape = [out, inp, k, FIRST, LAST, width, len(x), *x.shape[2:], *layer.pads]
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        layer.kernel.astype("<f8").tofile(folder / "kernel.f64")
-        x.astype("<f4").tofile(folder / "input.f32")
-        words = [*shape, starts, tolerance, MOST_STEPS, folder]
-        command = [program, *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr.strip())
-        first = numpy.fromfile(folder / "first.f64", "<f8").reshape(width, inp, FIRST, FIRST)
-        last = numpy.fromfile(folder / "last.f64", "<f8").reshape(out, width, LAST, LAST)
+    words = [*shape, starts, tolerance, MOST_STEPS, folder]
+    command = [context.fit_layer, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip())
+    first = numpy.fromfile(folder / "first.f64", "<f8").reshape(width, inp, FIRST, FIRST)
+    last = numpy.fromfile(folder / "last.f64", "<f8").reshape(out, width, LAST, LAST)
     seconds, told, _ = map(float, done.stdout.split())
     return first, last, seconds, told

@@ -10,13 +10,13 @@ SAMPLES = 32
 def check(context):
     """Every 5x5 layer of the trained networks, two starts each."""
     effort = descent.Effort(sweeps=20)
-    for name in descent.MODELS:
-        for layer in descent.layers_of(context.corpus, name, SAMPLES):
+    for name in descent.WIDTHS:
+        for layer in descent.layers_of(context, name, SAMPLES):
             covariance = descent.covariance_of(layer)
             theirs = descent.Fit(layer.kernel, covariance, layer.width).run(effort)
             theirs = descent.lost_by(layer.kernel, covariance, *theirs)
             try:
-                *own, _, told = descent.convfold(context.fit_layer, layer, effort.starts, 1e-2)
+                *own, _, told = descent.convfold(context, layer, effort.starts, 1e-2)
             except RuntimeError as error:
                 context.tally.note(False, f"{name} {layer.shape}: {error}")
                 continue

@@ -108,14 +108,19 @@ def rewritten(model, chains):
     return made
 
 
-def serial(model, node, chain):
-    """The nodes of a chain in place of a convolution; its padding is each axis' own factor's."""
+def window_of(node):
+    """The attributes of a convolution, its padding resolved."""
     window = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     size = window["kernel_shape"]
-    pads = window.get("pads")
     if window.get("auto_pad", b"NOTSET") == b"SAME_UPPER":
         # At stride 1, which is all that has such padding here.
-        pads = [(k - 1) // 2 for k in size] + [k // 2 for k in size]
+        window["pads"] = [(k - 1) // 2 for k in size] + [k // 2 for k in size]
+    return window
+
+
+def serial(model, node, chain):
+    """The nodes of a chain in place of a convolution; its padding is each axis' own factor's."""
+    window = window_of(node)
     source = node.input[0]
     for index, kernel in enumerate(chain):
         last = index == len(chain) - 1
@@ -134,7 +139,7 @@ def serial(model, node, chain):
             [source, weight, *(node.input[2:] if last else [])],
             [output],
             kernel_shape=kernel.shape[2:],
-            pads=[p * o for p, o in zip(pads, own * 2)],
+            pads=[p * o for p, o in zip(window["pads"], own * 2)],
             strides=[s if o else 1 for s, o in zip(window["strides"], own)],
         )
         source = output

@@ -183,10 +183,10 @@ pub(super) fn in_bulk(
     let (mut held, mut outcome) = (0, Ok(()));
     let mut take = |at: usize, shape: &[usize], data: &[f32]| {
         if at == 0 {
-            if held >= AT_ONCE && outcome.is_ok() {
-                outcome = digest(&batches);
-            }
             if held >= AT_ONCE {
+                if outcome.is_ok() {
+                    outcome = digest(&batches);
+                }
                 batches.clear();
                 held = 0;
             }

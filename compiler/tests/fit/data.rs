@@ -67,9 +67,7 @@ fn moments_do_not_depend_on_how_batches_come() {
     let (mut at_once, mut in_turn) = (empty.clone(), empty);
     at_once.accumulate(&window(1), &seen).unwrap();
     for one in &seen {
-        in_turn
-            .accumulate(&window(1), std::slice::from_ref(one))
-            .unwrap();
+        in_turn.accumulate(&window(1), &[*one]).unwrap();
     }
     assert!(at_once.samples() > 100.0);
     assert_eq!(at_once.samples(), in_turn.samples());
